@@ -1,0 +1,42 @@
+"""A hatch into a live Python process: stacks of all threads and greenlets, and a REPL, on a unix socket."""
+
+from manhole._dump import dump_stacktraces
+from manhole._errors import (
+    AlreadyInstalled,
+    InvalidOption,
+    ManholeError,
+    NotInstalled,
+    PathInUse,
+    StartFailed,
+    SuspiciousClient,
+    SuspiciousServer,
+)
+from manhole._peer import PeerCredentials, get_peercred
+from manhole._service import Manhole, install, release
+from manhole._snapshot import Frame, Greenlet, Snapshot, Thread
+from manhole._snapshot import collect_snapshot as snapshot
+
+__version__ = "2.0.0a1"
+
+__all__ = [
+    "AlreadyInstalled",
+    "Frame",
+    "Greenlet",
+    "InvalidOption",
+    "Manhole",
+    "ManholeError",
+    "NotInstalled",
+    "PathInUse",
+    "PeerCredentials",
+    "Snapshot",
+    "StartFailed",
+    "SuspiciousClient",
+    "SuspiciousServer",
+    "Thread",
+    "__version__",
+    "dump_stacktraces",
+    "get_peercred",
+    "install",
+    "release",
+    "snapshot",
+]

@@ -1,0 +1,94 @@
+"""One client's socket as lines in and bytes out; a client that stops reading holds up only the thread that writes."""
+
+from __future__ import annotations
+
+import _socket
+
+__all__ = ["MAX_LINE_BYTES", "Channel", "LineTooLong"]
+
+# What a client may send without a line end. Arbitrary; a pasted program fits, a flood does not fill the memory.
+MAX_LINE_BYTES = 1024 * 1024
+CHUNK = 65536
+
+
+class LineTooLong(Exception):
+    """The client sent a line longer than MAX_LINE_BYTES; it was thrown away."""
+
+
+class Channel:
+    """Reads lines from and writes bytes to the unpatched, connected *sock*, and closes it.
+
+    For the session's own thread; close() may be called from any.
+    """
+
+    def __init__(self, sock: _socket.socket) -> None:
+        sock.settimeout(None)
+        self._sock = sock
+        self._pending = bytearray()
+        self._searched = 0  # so much of _pending has no line end
+        self._ended = False
+
+    def wait_readable(self, seconds: float) -> bool:
+        """Whether the client sends something, or leaves, within *seconds*; nothing is consumed."""
+        self._sock.settimeout(seconds)
+        try:
+            self._sock.recv(1, _socket.MSG_PEEK)
+        except OSError:
+            return False
+        finally:
+            self._sock.settimeout(None)
+        return True
+
+    def peek_is(self, prefix: bytes) -> bool:
+        """Whether what the client has sent so far begins with *prefix*; call after wait_readable() only."""
+        return self._sock.recv(len(prefix), _socket.MSG_PEEK) == prefix
+
+    def read_line(self) -> bytes | None:
+        """The next line without its line end; the rest at the end of input; then None.
+
+        :raises LineTooLong: for a line that is too long; the next call goes on behind it.
+        :raises OSError: if the connection is lost.
+        """
+        overlong = False
+        while True:
+            end = self._pending.find(b"\n", self._searched)
+            if end >= 0:
+                line = bytes(self._pending[:end])
+                del self._pending[: end + 1]
+                self._searched = 0
+                if overlong:
+                    raise LineTooLong
+                return line.removesuffix(b"\r")
+            if self._ended:
+                rest = bytes(self._pending)
+                self._pending.clear()
+                self._searched = 0
+                if overlong:
+                    raise LineTooLong
+                return rest or None
+            if len(self._pending) > MAX_LINE_BYTES:
+                overlong = True
+                self._pending.clear()
+            self._searched = len(self._pending)
+            data = self._sock.recv(CHUNK)
+            self._ended = not data
+            self._pending += data
+
+    def write(self, data: bytes) -> None:
+        """Send all of *data*.
+
+        :raises OSError: if the client is gone.
+        """
+        # Where the application has set SIGPIPE to its default, a send without this flag would kill it.
+        self._sock.sendall(data, getattr(_socket, "MSG_NOSIGNAL", 0))
+
+    def shut_down(self) -> None:
+        """End both directions: a thread that is blocked in a read or write here wakes. Twice is harmless."""
+        try:
+            self._sock.shutdown(_socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        """Close the socket. Twice is harmless."""
+        self._sock.close()

@@ -1,0 +1,103 @@
+"""The exceptions: one root, each with its data as attributes and a message that says what to do next."""
+
+from __future__ import annotations
+
+__all__ = [
+    "AlreadyInstalled",
+    "InvalidOption",
+    "ManholeError",
+    "NotInstalled",
+    "PathInUse",
+    "StartFailed",
+    "SuspiciousClient",
+    "SuspiciousServer",
+]
+
+
+class ManholeError(Exception):
+    """Root of all that manhole raises on purpose."""
+
+
+class AlreadyInstalled(ManholeError):
+    """install() was called while a manhole is installed.
+
+    :ivar socket_path: where the installed one listens.
+    """
+
+    def __init__(self, socket_path: str) -> None:
+        super().__init__(
+            f"a manhole is already installed at {socket_path}; release() it first, or pass strict=False to replace it"
+        )
+        self.socket_path = socket_path
+
+
+class NotInstalled(ManholeError):
+    """Something needs an installed manhole and there is none."""
+
+    def __init__(self) -> None:
+        super().__init__("no manhole is installed in this process; call manhole.install() first")
+
+
+class InvalidOption(ManholeError, ValueError):
+    """An option of install() has a value that it cannot have.
+
+    :ivar option: the option's name.
+    :ivar value: what was given.
+    """
+
+    def __init__(self, option: str, value: object, allowed: str) -> None:
+        super().__init__(f"{option}={value!r}: must be {allowed}")
+        self.option = option
+        self.value = value
+
+
+class PathInUse(ManholeError):
+    """The socket's path cannot be taken, and it is not ours to clear.
+
+    :ivar path: that path.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"cannot listen on {path}: {reason}")
+        self.path = path
+
+
+class StartFailed(ManholeError):
+    """The listening thread did not start; nothing of it stays behind.
+
+    :ivar socket_path: where it would have listened.
+    """
+
+    def __init__(self, socket_path: str, reason: str) -> None:
+        super().__init__(f"the manhole at {socket_path} did not start: {reason}")
+        self.socket_path = socket_path
+
+
+class SuspiciousClient(ManholeError):
+    """The client is neither the process's own user nor root; it was refused.
+
+    :ivar pid: the client's process, 0 where it cannot be seen from here.
+    :ivar uid: the client's effective user when it connected.
+    :ivar gid: its effective group.
+    """
+
+    def __init__(self, pid: int, uid: int, gid: int, reason: str) -> None:
+        super().__init__(f"{reason} (pid {pid}, uid {uid}, gid {gid})")
+        self.pid = pid
+        self.uid = uid
+        self.gid = gid
+
+
+class SuspiciousServer(ManholeError):
+    """Who listens on the socket is not the process that was asked for.
+
+    :ivar path: the socket.
+    :ivar pid: the listening process, 0 where it cannot be seen from here.
+    :ivar uid: its effective user when it began to listen.
+    """
+
+    def __init__(self, path: str, pid: int, uid: int, reason: str) -> None:
+        super().__init__(f"not talking to {path}: {reason} (listener: pid {pid}, uid {uid})")
+        self.path = path
+        self.pid = pid
+        self.uid = uid

@@ -1,0 +1,63 @@
+"""Reads stacks of threads and greenlets that go on running meanwhile, each in a single C call.
+
+The application's threads run whenever the interpreter lets go of the GIL between two of our bytecodes; a greenlet may
+then switch in the middle of a walk along `f_back`, and the rest of the chain belongs to somebody else. So the walk is
+put together from C iterators that are consumed by one call: nothing runs in between.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import accumulate, chain, repeat, takewhile
+from operator import attrgetter, is_, is_not, methodcaller
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
+
+from manhole.compat import Slots
+
+__all__ = ["Line", "Moment", "read_moment", "read_stack"]
+
+Line = tuple[CodeType, int | None]
+
+_read_line = attrgetter("f_code", "f_lineno")
+_is_frame = partial(is_not, None)
+_is_none = partial(is_, None)
+
+
+class Moment(NamedTuple):
+    """Which stack is on which thread, and which greenlets are suspended, at one and the same instant."""
+
+    stacks: dict[int, list[Line]]  # by thread ident, innermost first
+    off_stack: list[bool]  # per greenlet: it has no frame of its own to show
+    active: list[bool]  # per greenlet: started and not dead
+    dead: list[bool]
+
+
+def _walks(frames: Iterable[FrameType]) -> Iterator[Iterator[Line]]:
+    """For each frame an iterator along its callers; nothing is read before it is consumed."""
+    chains = map(accumulate, map(chain, zip(frames), repeat(repeat("f_back"))), repeat(getattr))
+    return map(map, repeat(_read_line), map(takewhile, repeat(_is_frame), chains))
+
+
+def read_stack(get_frame: Callable[[Any], FrameType | None], unit: Any) -> list[Line]:
+    """The stack of *unit*, innermost first; empty if `get_frame(unit)` is None."""
+    stacks = list(map(list, _walks(filter(None, map(get_frame, (unit,))))))
+    return stacks[0] if stacks else []
+
+
+def read_moment(slots: Slots | None, greenlets: Sequence[Any]) -> Moment:
+    """All threads' stacks and the state of all *greenlets*, in one C call."""
+    frames: dict[int, FrameType] = {}
+    # The update runs when the chain is first asked for a frame, and yields None, which the filter drops.
+    fill = map(frames.update, map(methodcaller("__call__"), (sys._current_frames,)))
+    parts: list[Iterator[Any]] = [map(list, _walks(filter(None, chain(fill, frames.values()))))]
+    if slots is not None:
+        parts += [
+            map(_is_none, map(slots.top_frame, greenlets)),
+            map(slots.active, greenlets),
+            map(slots.dead, greenlets),
+        ]
+    stacks, *states = list(map(list, parts))
+    return Moment(dict(zip(frames, stacks, strict=True)), *(states or ([], [], [])))

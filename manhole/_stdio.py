@@ -1,0 +1,206 @@
+"""Whose output is whose: code that a session runs gets the session's streams, the application keeps its own.
+
+python-manhole puts the client's socket into the process's stdout for as long as a session is open: what the application
+prints goes to the client, and whoever took a reference to `sys.stdout` meanwhile holds a dead stream. Here `sys.stdout`
+and its like become, while at least one session exists, stand-ins that choose at every call: a session's streams for code
+that runs in the session's context, what was there before for everybody else. A stand-in that somebody keeps goes on
+like that for ever.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+from manhole.compat import allocate_lock
+
+__all__ = ["Router", "SessionInput", "SessionOutput", "Streams", "run_with"]
+
+
+class SessionOutput(io.TextIOBase):
+    """A session's stdout or stderr: UTF-8, handed on at each line end like a terminal's.
+
+    :param send: takes the encoded bytes; may raise OSError when the client is gone.
+    """
+
+    encoding = "utf-8"
+    errors = "backslashreplace"
+
+    def __init__(self, send: Callable[[bytes], None]) -> None:
+        self._send = send
+        self._held: list[str] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        self._held.append(text)
+        if "\n" in text:
+            self.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        held, self._held = self._held, []
+        if held:
+            self._send("".join(held).encode(self.encoding, self.errors))
+
+    def close(self) -> None:
+        """Nothing: it is the session that ends, not its stream (site's exit() closes what it finds)."""
+
+
+class SessionInput(io.TextIOBase):
+    """A session's stdin: what the client types while code of the session runs.
+
+    :param read_line: the next line without its end, None at the end of input.
+    """
+
+    encoding = "utf-8"
+    errors = "replace"
+
+    def __init__(self, read_line: Callable[[], bytes | None]) -> None:
+        self._read_line = read_line
+
+    def readable(self) -> bool:
+        return True
+
+    def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]  # typeshed has no None here
+        line = self._read_line()
+        return "" if line is None else line.decode(self.encoding, self.errors) + "\n"
+
+    def read(self, size: int | None = -1, /) -> str:
+        return "".join(iter(self.readline, ""))
+
+    def close(self) -> None:
+        """Nothing, as for the output."""
+
+
+class Streams(NamedTuple):
+    """What code that a session runs finds as its streams, and what shows its values."""
+
+    stdin: Any
+    stdout: Any
+    stderr: Any
+    display: Callable[[object], None]
+
+
+_streams: ContextVar[Streams | None] = ContextVar("manhole_streams", default=None)
+
+
+def run_with(streams: Streams, function: Callable[[], None]) -> None:
+    """Call *function* with *streams* as its own, also in greenlets that inherit its context."""
+    token = _streams.set(streams)
+    try:
+        function()
+    finally:
+        _streams.reset(token)
+
+
+class _StandIn:
+    """What `sys.<name>` is while sessions exist, and for ever after for those who kept it."""
+
+    __slots__ = ("_manhole_field", "_manhole_original")
+
+    def __init__(self, field: str, original: Any) -> None:
+        object.__setattr__(self, "_manhole_field", field)
+        object.__setattr__(self, "_manhole_original", original)
+
+    def _manhole_target(self) -> Any:
+        streams = _streams.get()
+        return self._manhole_original if streams is None else getattr(streams, self._manhole_field)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._manhole_target(), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._manhole_target(), name, value)
+
+    def __iter__(self) -> Any:
+        return iter(self._manhole_target())
+
+    def __next__(self) -> Any:
+        return next(self._manhole_target())
+
+    def __enter__(self) -> Any:
+        return self._manhole_target().__enter__()
+
+    def __exit__(self, *exc_info: Any) -> Any:
+        return self._manhole_target().__exit__(*exc_info)
+
+    def __repr__(self) -> str:
+        return repr(self._manhole_target())
+
+
+class _Nowhere(io.TextIOBase):
+    """Stands for a stream that is None, as in a process without a console: print() there says nothing."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+def _make_display(original: Callable[[object], Any]) -> Callable[[object], Any]:
+    def displayhook(value: object) -> Any:
+        streams = _streams.get()
+        return original(value) if streams is None else streams.display(value)
+
+    return displayhook
+
+
+# Name in `sys`, and which of a session's streams it is. The dunder names are what many tools restore from.
+_FIELDS = {
+    "stdin": "stdin",
+    "stdout": "stdout",
+    "stderr": "stderr",
+    "__stdin__": "stdin",
+    "__stdout__": "stdout",
+    "__stderr__": "stderr",
+}
+
+
+class Router:
+    """Puts the stand-ins in place with the first session and takes them out with the last.
+
+    The application pays for them (a microsecond a print) only while somebody is connected.
+    """
+
+    def __init__(self) -> None:
+        self._lock = allocate_lock()
+        self._sessions = 0
+        self._swapped: dict[str, tuple[Any, Any]] = {}  # name in sys: what was there, what we put there
+
+    def attach(self) -> None:
+        """A session begins."""
+        with self._lock:
+            self._sessions += 1
+            if self._sessions == 1:
+                stand_ins: dict[int, _StandIn] = {}  # sys.stdout and sys.__stdout__ stay the same object if they were
+                for name, field in _FIELDS.items():
+                    found = getattr(sys, name)
+                    if type(found) is not _StandIn:  # somebody may have put a kept one back
+                        original = _Nowhere() if found is None else found
+                        self._swap(name, found, stand_ins.setdefault(id(found), _StandIn(field, original)))
+                self._swap("displayhook", sys.displayhook, _make_display(sys.displayhook))
+
+    def detach(self) -> None:
+        """A session has ended."""
+        with self._lock:
+            self._sessions -= 1
+            if self._sessions == 0:
+                for name, (original, ours) in self._swapped.items():
+                    if getattr(sys, name) is ours:  # else the application has replaced it meanwhile: its choice
+                        setattr(sys, name, original)
+                self._swapped.clear()
+
+    def _swap(self, name: str, found: Any, ours: Any) -> None:
+        self._swapped[name] = (found, ours)
+        setattr(sys, name, ours)
+
+    def reset_after_fork(self) -> None:
+        """In a forked child no session goes on, whatever the parent's threads were doing at the time."""
+        self._lock = allocate_lock()
+        self._sessions = 1
+        self.detach()

@@ -1,0 +1,158 @@
+"""Bare greenlets: finding them all, and reading their state through greenlet's own C slots."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import weakref
+from collections.abc import Callable, Sequence
+from itertools import compress
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
+
+from manhole.compat._contract import Label, Labeller
+from manhole.compat._originals import get_ident, sleep
+from manhole.compat._safely import clean_name, code_name, function_name
+
+__all__ = [
+    "Slots",
+    "blind_spots",
+    "collect_greenlets",
+    "greenlet_slots",
+    "leave_thread",
+    "make_labeller",
+    "name",
+    "remember_root",
+    "remembered_roots",
+    "version",
+]
+
+# Objects examined between two chances for the application to run. Arbitrary: about a millisecond's worth.
+SLICE = 20_000
+name = "greenlet"
+
+
+# By thread ident; weak, so that nothing is kept alive.
+_roots: dict[int, weakref.ref[Any]] = {}
+
+
+class Slots(NamedTuple):
+    """greenlet's own getters. A subclass may hide the attributes (gevent's does), the slots it cannot."""
+
+    top_frame: Callable[[Any], FrameType | None]
+    parent: Callable[[Any], Any]
+    dead: Callable[[Any], bool]
+    active: Callable[[Any], bool]  # started and not dead
+    run: Callable[[Any], Any]  # raises AttributeError once started
+
+
+def _greenlet_type() -> type | None:
+    return getattr(sys.modules.get("greenlet"), "greenlet", None)
+
+
+def greenlet_slots() -> Slots | None:
+    """The getters of the greenlet library that this process has loaded, or None."""
+    cls = _greenlet_type()
+    if cls is None:
+        return None
+    slots: dict[str, Any] = cls.__dict__  # type: ignore[assignment]  # a mappingproxy
+    return Slots(
+        slots["gr_frame"].__get__,
+        slots["parent"].__get__,
+        slots["dead"].__get__,
+        slots["__bool__"],
+        slots["run"].__get__,
+    )
+
+
+def version() -> str | None:
+    """greenlet's version if it is loaded."""
+    return clean_name(getattr(sys.modules.get("greenlet"), "__version__", None))
+
+
+def blind_spots() -> list[str]:
+    """Why greenlets may be missing or incomplete here, one sentence each."""
+    reasons: list[str] = []
+    if _greenlet_type() is None:
+        return reasons
+    if not _can_walk():
+        reasons.append("greenlets are not shown: walking them crashes a free-threaded Python")
+    if sys.version_info >= (3, 12) and version() in ("3.0.0", "3.0.1"):
+        reasons.append("greenlet 3.0.0 and 3.0.1 show only the innermost frame of each greenlet; 3.0.2 mends it")
+    frozen = getattr(gc, "get_freeze_count", int)()  # PyPy has no gc.freeze
+    if frozen:
+        reasons.append(f"{frozen} objects were hidden by gc.freeze(), greenlets among them are not shown")
+    return reasons
+
+
+def remember_root() -> None:
+    """Note the calling thread's main greenlet, so that a later snapshot knows which thread it belongs to."""
+    getcurrent = getattr(sys.modules.get("greenlet"), "getcurrent", None)
+    slots = greenlet_slots()
+    if getcurrent is None or slots is None:
+        return
+    root = getcurrent()
+    while (parent := slots.parent(root)) is not None:
+        root = parent
+    _roots[get_ident()] = weakref.ref(root)
+
+
+def remembered_roots() -> dict[int, int]:
+    """Thread idents of the main greenlets that were noted and still live, by the greenlet's id."""
+    alive = ((ident, ref()) for ident, ref in dict(_roots).items())
+    return {id(root): ident for ident, root in alive if root is not None}
+
+
+def _can_walk() -> bool:
+    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
+
+
+def _family(cls: type) -> set[type]:
+    """*cls* and all its subclasses, to compare exact types with: isinstance() may run a proxy's code."""
+    family, todo = {cls}, [cls]
+    while todo:
+        fresh: set[type] = set(type.__subclasses__(todo.pop())) - family
+        family |= fresh
+        todo.extend(fresh)
+    return family
+
+
+def collect_greenlets() -> list[Any]:
+    """Every greenlet that the garbage collector knows; the caller must let go of the list.
+
+    The look-up of all objects is one C call that cannot be interrupted, about 10 ns an object; the rest lets the
+    application run between slices.
+    """
+    cls = _greenlet_type()
+    if cls is None or not _can_walk():
+        return []
+    is_greenlet = _family(cls).__contains__
+    objects = gc.get_objects()
+    found: list[Any] = []
+    for start in range(0, len(objects), SLICE):
+        part = objects[start : start + SLICE]
+        found.extend(compress(part, map(is_greenlet, map(type, part))))
+        sleep(0)
+    return found
+
+
+def make_labeller() -> Labeller | None:
+    """Greenlets of no particular library are called after the function that they run."""
+    slots = greenlet_slots()
+    if slots is None:
+        return None
+
+    def label(greenlet: Any, codes: Sequence[CodeType]) -> Label:
+        if codes:
+            kind = "main greenlet" if slots.parent(greenlet) is None else "greenlet"
+            return Label(kind, code_name(codes[0]))
+        try:
+            return Label("greenlet", function_name(slots.run(greenlet)))
+        except AttributeError:  # started, or made without a function
+            return Label("greenlet", "")
+
+    return label
+
+
+def leave_thread() -> None:
+    """Bare greenlets leave nothing in a thread."""

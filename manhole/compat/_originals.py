@@ -1,0 +1,68 @@
+"""The unpatched primitives, taken once when this module is imported; the whole service path is built on them.
+
+gevent and eventlet replace attributes of `_thread`, `select` and `time` in place. Neither library's own record of what
+was there is reliable: with eventlet patched first and gevent second, gevent has saved eventlet's green functions. What
+holds in every order is that an original is a builtin made in C and a replacement is not, so the first candidate that is
+one is taken. `_socket` and `posix` are never patched and are used directly everywhere.
+"""
+
+from __future__ import annotations
+
+import _thread
+import select
+import sys
+import time  # noqa: F401 - so that sys.modules has it for the look-up
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+__all__ = ["allocate_lock", "get_ident", "make_poll", "monotonic", "sleep", "start_new_thread"]
+
+
+def _is_original(candidate: object) -> bool:
+    return type(candidate) is types.BuiltinFunctionType
+
+
+def _candidates(module: str, name: str) -> Iterator[object]:
+    yield getattr(sys.modules.get(module), name, None)
+    saved = getattr(sys.modules.get("gevent.monkey"), "saved", {})
+    yield saved.get(module, {}).get(name)
+    # eventlet keeps a copy of each module that it patches under this name.
+    yield getattr(sys.modules.get(f"__original_module_{module}"), name, None)
+    yield getattr(_fresh_module(module), name)
+
+
+def _fresh_module(name: str) -> types.ModuleType:
+    """A second, untouched instance of a C module, for when nobody has kept the original."""
+    from importlib.machinery import BuiltinImporter, PathFinder
+
+    spec = BuiltinImporter.find_spec(name) or PathFinder.find_spec(name)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"cannot find the C module {name!r}")
+    module = spec.loader.create_module(spec)
+    if module is None:
+        raise ImportError(f"{name!r} is not a C module")
+    spec.loader.exec_module(module)
+    return module
+
+
+def _original(module: str, name: str) -> Any:
+    for candidate in _candidates(module, name):
+        if _is_original(candidate):
+            return candidate
+    raise ImportError(f"no unpatched {module}.{name} was found")
+
+
+# Patched, each of these would run the hub of whichever thread calls it, or wait for a hub that is blocked:
+# a thread would be a greenlet of the blocked hub,
+start_new_thread: Callable[..., int] = _original("_thread", "start_new_thread")
+# a lock would switch greenlets instead of waiting,
+allocate_lock: Callable[[], _thread.LockType] = _original("_thread", "allocate_lock")
+# an ident would be a greenlet's,
+get_ident: Callable[[], int] = _original("_thread", "get_ident")
+# a poll would wait in the hub (eventlet deletes it altogether),
+make_poll: Callable[[], select.poll] = _original("select", "poll")
+# a sleep would never end while the hub is blocked,
+sleep: Callable[[float], None] = _original("time", "sleep")
+# and a clock may be stopped by a test tool of the application.
+monotonic: Callable[[], float] = _original("time", "monotonic")

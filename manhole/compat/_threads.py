@@ -1,0 +1,105 @@
+"""OS threads: starting ours so that `threading` never learns of them, and naming everybody's."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from manhole.compat._originals import get_ident, start_new_thread
+from manhole.compat._safely import attributes_of, clean_name
+
+__all__ = [
+    "ALL_SIGNALS",
+    "current_sigmask",
+    "forget_dummy_thread",
+    "main_thread_ident",
+    "own_threads",
+    "start_thread",
+    "thread_ident",
+    "thread_names",
+]
+
+ALL_SIGNALS = frozenset(map(int, signal.valid_signals()))
+
+# Ident and name of each thread that start_thread() has running.
+own_threads: dict[int, str] = {}
+
+
+def start_thread(function: Callable[[], None], name: str, sigmask: Iterable[int]) -> None:
+    """Run *function* on a new OS thread that `threading` does not know: it is neither listed nor waited for at exit.
+
+    :param name: what a snapshot calls the thread.
+    :param sigmask: the signals that the thread has blocked from its first instruction. An idle thread of ours blocks
+        all: were it handed a signal, Python's handler would wait until the main thread happens to wake up. A thread
+        that runs a user's code must not: the processes that it starts inherit the mask.
+    :raises RuntimeError: if the system has no thread left.
+    """
+
+    def body() -> None:
+        ident = get_ident()
+        own_threads[ident] = name
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, sigmask)
+            function()
+        finally:
+            own_threads.pop(ident, None)
+
+    # The new thread inherits this: no signal can reach it before it has set its own mask.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
+    try:
+        start_new_thread(body, ())
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def current_sigmask() -> set[int]:
+    """The signals that the calling thread has blocked."""
+    return set(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+
+
+def forget_dummy_thread() -> None:
+    """Undo what threading.current_thread() left behind for the calling thread, which `threading` has not started."""
+    # threading.get_ident may be patched: whatever it is, it made the key.
+    for ident in {get_ident(), threading.get_ident()}:
+        known = threading._active.get(ident)  # type: ignore[attr-defined]  # not public, and the only way
+        if type(known) is threading._DummyThread:
+            threading._active.pop(ident, None)  # type: ignore[attr-defined]  # as above
+
+
+def thread_names() -> dict[int, str]:
+    """Name of each OS thread that has one, by ident. Takes no lock of `threading`."""
+    names = {}
+    for ident, thread in dict(threading._active).items():  # type: ignore[attr-defined]  # enumerate() takes a lock
+        name = clean_name(attributes_of(thread).get("_name"))
+        if name:
+            names[ident] = name
+    main = main_thread_ident()
+    if main is not None:
+        # Under monkeypatching the main thread is filed under a greenlet's ident.
+        names.setdefault(main, "MainThread")
+    names.update(own_threads)
+    return names
+
+
+def thread_ident(thread: Any) -> int | None:
+    """What a `threading.Thread` has recorded as its ident; None if *thread* is none or has not started."""
+    if not issubclass(type(thread), threading.Thread):
+        return None
+    ident = attributes_of(thread).get("_ident")
+    return ident if type(ident) is int else None
+
+
+def main_thread_ident() -> int | None:
+    """The ident of the process's main OS thread, whatever `threading` has been patched to say."""
+    tell = getattr(sys.modules["_thread"], "_get_main_thread_ident", None)  # 3.13+
+    if tell is not None:
+        return int(tell())
+    current = sys._current_frames()
+    known: int | None = threading.main_thread().ident
+    if known in current:
+        return known
+    # The interpreter lists its threads newest first.
+    return next(reversed(current), None)
