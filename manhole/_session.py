@@ -95,7 +95,7 @@ class Session:
             finally:
                 self._host.router.detach()
         except BadHello as error:
-            self._tell(f"manhole: {error}\n")
+            self._tell(f"\nmanhole: {error}\n")  # behind a prompt
         except OSError:
             pass  # the client is gone
         except BaseException as error:  # noqa: BLE001 - our thread must not print a traceback into the application

@@ -19,6 +19,8 @@ __all__ = ["collect_snapshot"]
 
 # How often a greenlet that runs at the very moment of its turn is looked at again. Arbitrary.
 LOOKS = 5
+# Between two looks. sleep(0) would often take the GIL back before anybody has run.
+LOOK_SECONDS = 0.001
 _PYTHON = f"{platform.python_implementation()} {platform.python_version()}"
 _STATES = ("running", "suspended", "not started")
 
@@ -113,7 +115,7 @@ class _Collection:
             stack = read_stack(top_frame, greenlet)
             if stack:
                 return stack
-            compat.sleep(0)  # it runs just now; once it is switched away from, it has a stack again
+            compat.sleep(LOOK_SECONDS)  # it runs just now; once it is switched away from, it has a stack again
         return []
 
     def _label(self, greenlet: Any, stack: Sequence[Line]) -> Label:

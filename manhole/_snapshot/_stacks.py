@@ -60,4 +60,9 @@ def read_moment(slots: Slots | None, greenlets: Sequence[Any]) -> Moment:
             map(slots.dead, greenlets),
         ]
     stacks, *states = list(map(list, parts))
-    return Moment(dict(zip(frames, stacks, strict=True)), *(states or ([], [], [])))
+    idents = list(frames)
+    # This function's own frame is among those read, and its variables lead back to them: undone by hand, the ring does
+    # not keep every thread's frame until the garbage collector comes by.
+    frames.clear()
+    parts.clear()
+    return Moment(dict(zip(idents, stacks, strict=True)), *(states or ([], [], [])))

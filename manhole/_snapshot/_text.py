@@ -64,7 +64,7 @@ def _is_ours(frame: Frame) -> bool:
 
 
 def _format_greenlet(greenlet: Greenlet, sources: SourceLines) -> Iterator[str]:
-    of_type = f" ({greenlet.type})" if greenlet.type.lower() not in greenlet.kind.lower() else ""
+    of_type = f" ({greenlet.type})" if greenlet.type.lower() not in ("greenlet", greenlet.kind.lower()) else ""
     name = f" {greenlet.name}" if greenlet.name else ""
     yield f"--- {greenlet.kind}{name}{of_type}, {greenlet.state}, id {greenlet.ident:#x}"
     yield from _format_frames(greenlet.frames, sources)

@@ -16,7 +16,7 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["allocate_lock", "get_ident", "make_poll", "monotonic", "sleep", "start_new_thread"]
+__all__ = ["allocate_lock", "get_ident", "make_poll", "monotonic", "original_or_none", "sleep", "start_new_thread"]
 
 
 def _is_original(candidate: object) -> bool:
@@ -44,6 +44,12 @@ def _fresh_module(name: str) -> types.ModuleType:
         raise ImportError(f"{name!r} is not a C module")
     spec.loader.exec_module(module)
     return module
+
+
+def original_or_none(module: str, name: str) -> Any:
+    """The attribute as it is, if it is there and is an original; nothing else is tried."""
+    candidate = getattr(sys.modules.get(module), name, None)
+    return candidate if _is_original(candidate) else None
 
 
 def _original(module: str, name: str) -> Any:

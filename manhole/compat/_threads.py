@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from manhole.compat._originals import get_ident, start_new_thread
+from manhole.compat._originals import get_ident, original_or_none, start_new_thread
 from manhole.compat._safely import attributes_of, clean_name
 
 __all__ = [
@@ -94,12 +94,11 @@ def thread_ident(thread: Any) -> int | None:
 
 def main_thread_ident() -> int | None:
     """The ident of the process's main OS thread, whatever `threading` has been patched to say."""
-    tell = getattr(sys.modules["_thread"], "_get_main_thread_ident", None)  # 3.13+
+    tell = original_or_none("_thread", "_get_main_thread_ident")  # 3.13+; eventlet adds one of its own to any
     if tell is not None:
         return int(tell())
-    current = sys._current_frames()
+    # Only the idents: a variable with the frames, this function's among them, would be a ring that keeps them all.
+    idents = list(sys._current_frames())
     known: int | None = threading.main_thread().ident
-    if known in current:
-        return known
     # The interpreter lists its threads newest first.
-    return next(reversed(current), None)
+    return known if known in idents else idents[-1]

@@ -1,0 +1,275 @@
+"""install() and release(): all or nothing, and nothing left behind; sessions, forks and exits likewise."""
+
+import errno
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import RUNTIME, Patient, conversation, count_threads, open_descriptors, wait_until_true
+
+Do = Callable[[str], Any]
+
+
+@pytest.fixture
+def patient() -> Iterator[Patient]:
+    with Patient("commands.py", RUNTIME) as patient:
+        assert patient.told() == "ready"
+        yield patient
+
+
+@pytest.fixture
+def do(patient: Patient) -> Do:
+    def do(line: str) -> Any:
+        patient.say(line)
+        return patient.told()
+
+    return do
+
+
+@pytest.fixture
+def traces(patient: Patient) -> Callable[[], Any]:
+    """All that a manhole could leave behind: threads, descriptors, what `threading` lists, the streams."""
+
+    def traces() -> Any:
+        patient.say(
+            "import threading; answer = [threading.active_count(), repr(sys.stdout), repr(sys.displayhook), "
+            "repr(__import__('signal').pthread_sigmask(0, []))]"
+        )
+        return patient.told(), count_threads(patient.pid), open_descriptors(patient.pid)
+
+    return traces
+
+
+def test_release_leaves_no_trace(patient: Patient, do: Do, traces: Callable[[], Any], short_path: Path) -> None:
+    before = traces()
+    do(f"m = manhole.install(verbose=False, socket_path={str(short_path / 's')!r})")
+    assert (short_path / "s").is_socket()
+    with conversation(str(short_path / "s")) as client:
+        client.ask("1")
+        do("m.release()")
+        assert client.read_all() == ""
+    assert not (short_path / "s").exists()
+    assert traces() == before
+    assert do("m.release()") is None
+    assert do("manhole.release()")[0] == "NotInstalled"
+
+
+def test_install_release_install(do: Do, short_path: Path) -> None:
+    path = str(short_path / "s")
+    for _ in range(3):
+        assert do(f"answer = manhole.install(verbose=False, socket_path={path!r}).socket_path") == path
+        with conversation(path) as client:
+            assert client.ask("1") == "1\n"
+        do("manhole.release()")
+
+
+def test_a_second_install_is_an_error_that_says_where_the_first_is(patient: Patient, do: Do) -> None:
+    do("m = manhole.install(verbose=False)")
+    name, message = do("manhole.install()")
+    assert name == "AlreadyInstalled"
+    assert patient.default_path in message
+    with conversation(patient.default_path) as client:
+        assert client.ask("1") == "1\n"
+
+
+def test_a_second_install_that_is_not_strict_replaces_the_first(patient: Patient, do: Do, short_path: Path) -> None:
+    do("manhole.install(verbose=False)")
+    do(f"manhole.install(verbose=False, strict=False, socket_path={str(short_path / 's')!r})")
+    assert not os.path.exists(patient.default_path)
+    with conversation(str(short_path / "s")) as client:
+        assert client.ask("1") == "1\n"
+
+
+def test_release_from_inside_a_session(patient: Patient, do: Do, traces: Callable[[], Any]) -> None:
+    before = traces()
+    do("manhole.install(verbose=False)")
+    with conversation(patient.default_path) as client:
+        client.send("sys.modules['manhole'].release()\n")
+        client.read_all()
+    wait_until_true(lambda: traces() == before)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ("no_such_option=1", "InvalidOption", "there is no such option"),
+        ("verbose=1", "InvalidOption", "True or False"),
+        ("strict='yes'", "InvalidOption", "True or False"),
+        ("verbose_destination='stderr'", "InvalidOption", "file descriptor"),
+        ("socket_path=5", "InvalidOption", "str or os.PathLike"),
+        ("socket_path='/tmp/' + 'x' * 200", "InvalidOption", "bytes long"),
+        ("socket_path='/no/such/folder/s'", "InvalidOption", "folder that exists"),
+        ("socket_path='/proc/1/s'", "", "/proc/1/s"),
+        ("start_timeout=0", "InvalidOption", "positive"),
+        ("locals=[1]", "InvalidOption", "mapping"),
+        ("locals={1: 2}", "InvalidOption", "str"),
+    ],
+)
+def test_a_wrong_option_says_what_is_allowed_and_leaves_nothing(
+    do: Do, traces: Callable[[], Any], options: str, error: str, says: str
+) -> None:
+    before = traces()
+    name, message = do(f"manhole.install({options})")
+    assert error in name
+    assert says in message
+    assert traces() == before
+    assert do("manhole.install(verbose=False); manhole.release(); answer = 1") == 1
+
+
+def test_a_file_in_the_way_is_kept(do: Do, short_path: Path) -> None:
+    path = short_path / "s"
+    path.write_text("precious")
+    name, message = do(f"manhole.install(socket_path={str(path)!r})")
+    assert name == "PathInUse"
+    assert str(path) in message
+    assert path.read_text() == "precious"
+
+
+def test_a_link_in_the_way_is_kept_and_not_followed(do: Do, short_path: Path) -> None:
+    (short_path / "s").symlink_to(short_path / "target")
+    assert do(f"manhole.install(socket_path={str(short_path / 's')!r})")[0] == "PathInUse"
+    assert (short_path / "s").is_symlink()
+    assert not (short_path / "target").exists()
+
+
+def test_a_living_listener_is_left_alone(do: Do, short_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(short_path / "s"))
+        other.listen(1)
+        name, message = do(f"manhole.install(socket_path={str(short_path / 's')!r})")
+        assert (name, "a living process listens there" in message) == ("PathInUse", True)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(short_path / "s"))
+
+
+def test_our_own_stale_socket_is_replaced(do: Do, short_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(short_path / "s"))
+    do(f"manhole.install(verbose=False, socket_path={str(short_path / 's')!r})")
+    with conversation(str(short_path / "s")) as client:
+        assert client.ask("1") == "1\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root to make a file of another user")
+def test_a_stale_socket_of_somebody_else_is_kept(do: Do, short_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(short_path / "s"))
+    os.chown(short_path / "s", 12345, 12345)
+    name, message = do(f"manhole.install(socket_path={str(short_path / 's')!r})")
+    assert (name, "uid 12345" in message) == ("PathInUse", True)
+    assert (short_path / "s").is_socket()
+
+
+def test_the_mode_does_not_depend_on_the_umask_and_leaves_it(do: Do, short_path: Path) -> None:
+    for mask in (0o000, 0o777, 0o022):
+        do(f"os.umask({mask}); manhole.install(verbose=False, socket_path={str(short_path / 's')!r})")
+        assert (short_path / "s").stat().st_mode & 0o777 == 0o600
+        assert do("answer = os.umask(0o022)") == mask
+        do("manhole.release()")
+
+
+def test_what_took_the_sockets_place_is_not_removed(do: Do, short_path: Path) -> None:
+    path = short_path / "s"
+    do(f"manhole.install(verbose=False, socket_path={str(path)!r})")
+    path.unlink()
+    path.write_text("precious")
+    do("manhole.release()")
+    assert path.read_text() == "precious"
+
+
+def test_a_session_gives_everything_back(patient: Patient, do: Do, traces: Callable[[], Any]) -> None:
+    """Also what code on its thread has made there: a hub with its descriptors, an entry in `threading`."""
+    do("manhole.install(verbose=False)")
+    with conversation(patient.default_path):
+        pass  # what is made once and for all
+    before = None
+
+    def settled() -> bool:
+        return count_threads(patient.pid) == 2
+
+    for _ in range(3):
+        with conversation(patient.default_path) as client:
+            client.ask("import threading, time; time.sleep(0.01); threading.current_thread()")
+            client.ask("import logging; logging.getLogger('x').debug('y')")
+            client.send("exit()\n")
+            client.read_all()
+        wait_until_true(settled)
+        before = before or traces()
+        assert traces() == before
+
+
+def test_messages_say_what_happens_one_line_each(do: Do, patient: Patient, short_path: Path) -> None:
+    do(f"log = open({str(short_path / 'log')!r}, 'w'); manhole.install(verbose_destination=log.fileno())")
+    with conversation(patient.default_path) as client:
+        client.send("exit()\n")
+        client.read_all()
+    do("manhole.release()")
+    lines = (short_path / "log").read_text().splitlines()
+    assert all(line.startswith(f"manhole[{patient.pid}:") for line in lines)
+    assert patient.default_path in lines[0]
+    assert f"pid {os.getpid()}, uid {os.geteuid()}, gid {os.getegid()}" in lines[1]
+    assert len(lines) == 4
+
+
+def test_messages_to_an_object_and_errors_in_it(do: Do, patient: Patient) -> None:
+    do("lines = []; sink = type('Sink', (), {'write': lambda self, text: lines.append(text) or 1 / 0})()")
+    do("manhole.install(verbose_destination=sink)")
+    with conversation(patient.default_path) as client:
+        assert client.ask("1") == "1\n"
+    assert do("answer = len(lines) > 1 and all(line[-1] == chr(10) for line in lines)") is True
+
+
+def test_a_forked_child_leaves_the_parents_manhole_alone(patient: Patient, do: Do) -> None:
+    do("manhole.install(verbose=False)")
+    with conversation(patient.default_path) as client:
+        assert do("pid = os.fork() or sys.exit(); answer = os.waitpid(pid, 0)[1]") == 0
+        assert os.path.exists(patient.default_path)
+        assert client.ask("1") == "1\n"
+
+
+@pytest.mark.parametrize("how", ["os._exit(0)", "sys.exit()", "exec('raise SystemExit')"])
+def test_a_child_holds_none_of_the_parents_sockets(patient: Patient, do: Do, how: str) -> None:
+    """The parent is killed while its child lives: the client and the path notice at once."""
+    do("manhole.install(verbose=False)")
+    with conversation(patient.default_path) as client:
+        # the child waits on a pipe until the test lets it go
+        do("r, w = os.pipe()")
+        child = do(f"pid = os.fork() or (os.close(w), os.read(r, 1), {how}); answer = pid")
+        try:
+            os.kill(patient.pid, signal.SIGKILL)
+            assert client.read_all() == ""
+            wait_until_true(lambda: refuses(patient.default_path))
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+def refuses(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(path) == errno.ECONNREFUSED
+
+
+EXITS = {"falls_off_the_end": 0, "calls_sys_exit": 3, "raises": 1}
+
+
+@pytest.mark.parametrize("connected", [False, True])
+@pytest.mark.parametrize("how", EXITS)
+def test_exit_is_clean(how: str, connected: bool) -> None:
+    with Patient("exits.py", RUNTIME, how, "wait=True", "verbose=False", flags=["-W", "ignore"]) as patient:
+        assert patient.told() == "installed"
+        if connected:
+            with conversation(patient.default_path) as client:
+                client.send("import time; time.sleep(0.001)\nwhile True: pass\n\n")
+                client.read_until(b"... ")
+                patient.say("")
+                code, out, err = patient.finish()
+        else:
+            patient.say("")
+            code, out, err = patient.finish()
+        assert not os.path.exists(patient.default_path)
+    assert (code, out) == (EXITS[how], "")
+    assert err == "" or (how == "raises" and err.endswith("RuntimeError: the application's own\n"))
+    assert err.count("Traceback") == (how == "raises")

@@ -1,0 +1,38 @@
+"""exits.py RUNTIME HOW [OPTION=VALUE...]: installs, waits for a line on stdin if told to, and ends in one of several ways."""
+
+import ast
+import os
+import sys
+
+from _runtime import runtime_of
+from _tell import tell
+
+import manhole
+
+how = sys.argv[2]
+options = {name: ast.literal_eval(value) for name, value in (option.split("=", 1) for option in sys.argv[3:])}
+wait = options.pop("wait", False)
+runtime_of(sys.argv[1]).patch()
+manhole.install(**options)
+tell("installed")
+if wait:
+    sys.stdin.readline()
+
+
+def falls_off_the_end() -> None:
+    pass
+
+
+def calls_sys_exit() -> None:
+    sys.exit(3)
+
+
+def raises() -> None:
+    raise RuntimeError("the application's own")
+
+
+def is_gone_at_once() -> None:
+    os._exit(0)
+
+
+globals()[how]()

@@ -1,0 +1,11 @@
+"""patches_after_install.py: installs a manhole, and patches."""
+
+import logging
+
+import eventlet
+
+import manhole
+
+manhole.install(verbose=False)
+eventlet.monkey_patch()
+kept = logging
