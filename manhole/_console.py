@@ -21,8 +21,8 @@ __all__ = ["Console", "make_namespace"]
 PRIMARY, CONTINUATION = ">>> ", "... "
 FILENAME = "<manhole>"
 _FUTURE_FLAGS = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
-# codeop.compile_command() would do, but it silences warnings by swapping the process's filters meanwhile: those that the
-# application set at the same moment are lost, and all that it has shown once are shown again.
+# codeop.compile_command() would do, but it silences warnings by swapping the process's filters meanwhile: those that
+# the application set at the same moment are lost, and all that it has shown once are shown again.
 _PARTIAL_FLAGS = codeop.PyCF_ALLOW_INCOMPLETE_INPUT | codeop.PyCF_DONT_IMPLY_DEDENT  # type: ignore[attr-defined]  # not in typeshed
 
 

@@ -1,10 +1,10 @@
 """Whose output is whose: code that a session runs gets the session's streams, the application keeps its own.
 
 python-manhole puts the client's socket into the process's stdout for as long as a session is open: what the application
-prints goes to the client, and whoever took a reference to `sys.stdout` meanwhile holds a dead stream. Here `sys.stdout`
-and its like become, while at least one session exists, stand-ins that choose at every call: a session's streams for code
-that runs in the session's context, what was there before for everybody else. A stand-in that somebody keeps goes on
-like that for ever.
+prints goes to the client, and whoever took a reference to `sys.stdout` meanwhile holds a dead stream. Here
+`sys.stdout` and its like become, while at least one session exists, stand-ins that choose at every call: a session's
+streams for code that runs in the session's context, what was there before for everybody else. A stand-in that somebody
+keeps goes on like that for ever.
 """
 
 from __future__ import annotations

@@ -41,8 +41,9 @@ def _format_summary(snapshot: Snapshot) -> Iterator[str]:
     yield f"Process {snapshot.pid}, {snapshot.python}{libraries}"
     states = Counter(greenlet.state for greenlet in snapshot.greenlets)
     counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    counts = f": {counts}" if counts else ""
     finished = f" ({snapshot.finished} finished not shown)" if snapshot.finished else ""
-    yield f"{len(snapshot.threads)} threads; {len(snapshot.greenlets)} greenlets{': ' if counts else ''}{counts}{finished}"
+    yield f"{len(snapshot.threads)} threads; {len(snapshot.greenlets)} greenlets{counts}{finished}"
     for reason in snapshot.unseen:
         yield f"Not seen: {reason}"
 

@@ -1,4 +1,4 @@
-"""both.py first|last LIBRARY LIBRARY: patches with one library over the other, installs first or last, and blocks the hub."""
+"""both.py first|last LIBRARY LIBRARY: patches with one over the other, installs first or last, blocks the hub."""
 
 import sys
 

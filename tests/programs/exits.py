@@ -1,4 +1,4 @@
-"""exits.py RUNTIME HOW [OPTION=VALUE...]: installs, waits for a line on stdin if told to, and ends in one of several ways."""
+"""exits.py RUNTIME HOW [OPTION=VALUE...]: installs, waits for a line on stdin if told to, and ends."""
 
 import ast
 import os

@@ -1,4 +1,4 @@
-"""hubs.py LIBRARY: a hub each on four threads: the main one idle, one idle, one busy, one stuck in its main greenlet."""
+"""hubs.py LIBRARY: a hub each on four threads: the main one idle, one idle, one busy, one stuck in C."""
 
 import sys
 import threading

@@ -1,4 +1,4 @@
-"""self_connect.py RUNTIME: connects to its own manhole in the statement after install(), with a socket of the kernel."""
+"""self_connect.py RUNTIME: connects to its own manhole in the statement after install()."""
 
 import _socket
 import os

@@ -1,4 +1,4 @@
-"""Starts a program of tests/programs/ as a real process, waits for events with a deadline, and converses with its manhole."""
+"""Starts a program of tests/programs/ as a real process, waits for events, and converses with its manhole."""
 
 from __future__ import annotations
 
