@@ -90,7 +90,9 @@ def read_line(conn: socket.socket) -> bytes | None:
 def meet(conn: socket.socket, line: bytes) -> dict[str, object]:
     hello = json.loads(line)
     answer = {"manhole": 0, "pid": os.getpid(), "token": hello["token"]}
-    conn.sendall(b"\n" + json.dumps(answer).encode() + b"\n")
+    # In pieces, as a stream may deliver it.
+    for byte in b"\n" + json.dumps(answer).encode() + b"\n":
+        conn.sendall(bytes([byte]))
     return hello
 
 
@@ -144,6 +146,13 @@ def echo(conn: socket.socket) -> None:
         conn.sendall(data)
 
 
+def amplify(conn: socket.socket) -> None:
+    """Answer every byte with ten, and read no further before they are sent."""
+    meet(conn, read_line(conn))
+    while data := conn.recv(65536):
+        conn.sendall(data * 10)
+
+
 def flood(conn: socket.socket) -> None:
     meet(conn, read_line(conn))
     while True:
@@ -171,6 +180,7 @@ BEHAVIOURS = {
     "converse": converse,
     "scripted": scripted,
     "echo": echo,
+    "amplify": amplify,
     "flood": flood,
     "refuse": refuse,
     "unknown_version": unknown_version,
