@@ -3,6 +3,7 @@
 from manhole._dump import dump_stacktraces
 from manhole._errors import (
     AlreadyInstalled,
+    ConfigurationConflict,
     InvalidOption,
     ManholeError,
     NotInstalled,
@@ -12,7 +13,7 @@ from manhole._errors import (
     SuspiciousServer,
 )
 from manhole._peer import PeerCredentials, get_peercred
-from manhole._service import Manhole, install, release
+from manhole._service import Manhole, handle_connection_exec, handle_connection_repl, install, release
 from manhole._snapshot import Frame, Greenlet, Snapshot, Thread
 from manhole._snapshot import collect_snapshot as snapshot
 
@@ -20,6 +21,7 @@ __version__ = "2.0.0a1"
 
 __all__ = [
     "AlreadyInstalled",
+    "ConfigurationConflict",
     "Frame",
     "Greenlet",
     "InvalidOption",
@@ -36,6 +38,8 @@ __all__ = [
     "__version__",
     "dump_stacktraces",
     "get_peercred",
+    "handle_connection_exec",
+    "handle_connection_repl",
     "install",
     "release",
     "snapshot",

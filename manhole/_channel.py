@@ -1,14 +1,18 @@
-"""One client's socket as lines in and bytes out; a client that stops reading holds up only the thread that writes."""
+"""One client's socket as lines in and bytes out; a client that stops reading holds up only who writes for it."""
 
 from __future__ import annotations
 
 import _socket
+
+from manhole import compat
 
 __all__ = ["MAX_LINE_BYTES", "Channel", "LineTooLong"]
 
 # What a client may send without a line end. Arbitrary; a pasted program fits, a flood does not fill the memory.
 MAX_LINE_BYTES = 1024 * 1024
 CHUNK = 65536
+# Where the application has set SIGPIPE to its default, a send without this flag would kill it; macOS has none.
+_QUIETLY = getattr(_socket, "MSG_NOSIGNAL", 0)
 
 
 class LineTooLong(Exception):
@@ -16,9 +20,9 @@ class LineTooLong(Exception):
 
 
 class Channel:
-    """Reads lines from and writes bytes to the unpatched, connected *sock*, and closes it.
+    """Reads lines from and writes bytes to the unpatched, connected *sock*.
 
-    For the session's own thread; close() may be called from any.
+    Reading is for the session's own thread, writing for any.
     """
 
     def __init__(self, sock: _socket.socket) -> None:
@@ -27,6 +31,8 @@ class Channel:
         self._pending = bytearray()
         self._searched = 0  # so much of _pending has no line end
         self._ended = False
+        self._sending = compat.allocate_lock()
+        self._unsent = b""  # the rest of an offer, which must go before anything else: it may begin inside a character
 
     def wait_readable(self, seconds: float) -> bool:
         """Whether the client sends something, or leaves, within *seconds*; nothing is consumed."""
@@ -75,20 +81,30 @@ class Channel:
             self._pending += data
 
     def write(self, data: bytes) -> None:
-        """Send all of *data*.
+        """Send all of *data*, waiting for the client if need be.
 
         :raises OSError: if the client is gone.
         """
-        # Where the application has set SIGPIPE to its default, a send without this flag would kill it.
-        self._sock.sendall(data, getattr(_socket, "MSG_NOSIGNAL", 0))
+        with self._sending:
+            unsent, self._unsent = self._unsent, b""
+            self._sock.sendall(unsent + data, _QUIETLY)
 
-    def shut_down(self) -> None:
-        """End both directions: a thread that is blocked in a read or write here wakes. Twice is harmless."""
+    def offer(self, data: bytes) -> bool:
+        """Send *data* if the client has room for it now; False, and nothing was taken, if not. Never waits.
+
+        :raises OSError: if the client is gone.
+        """
+        if not self._sending.acquire(False):
+            return False  # somebody waits for the client already
         try:
-            self._sock.shutdown(_socket.SHUT_RDWR)
-        except OSError:
-            pass
-
-    def close(self) -> None:
-        """Close the socket. Twice is harmless."""
-        self._sock.close()
+            data_with_rest = self._unsent + data
+            sent = self._sock.send(data_with_rest, _QUIETLY | _socket.MSG_DONTWAIT)
+            if sent < len(self._unsent):
+                self._unsent = self._unsent[sent:]
+                return False
+            self._unsent = data_with_rest[sent:]
+            return True
+        except BlockingIOError:
+            return False
+        finally:
+            self._sending.release()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "AlreadyInstalled",
+    "ConfigurationConflict",
     "InvalidOption",
     "ManholeError",
     "NotInstalled",
@@ -49,6 +50,17 @@ class InvalidOption(ManholeError, ValueError):
         super().__init__(f"{option}={value!r}: must be {allowed}")
         self.option = option
         self.value = value
+
+
+class ConfigurationConflict(ManholeError, ValueError):
+    """Options of install() that exclude each other.
+
+    :ivar options: their names.
+    """
+
+    def __init__(self, options: tuple[str, ...], reason: str) -> None:
+        super().__init__(f"{' and '.join(options)}: {reason}")
+        self.options = options
 
 
 class PathInUse(ManholeError):

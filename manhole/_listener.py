@@ -1,4 +1,4 @@
-"""Accepts clients on a real OS thread and starts a session's thread for each."""
+"""Accepts clients: on a real OS thread that starts a thread for each, or one client on the calling thread."""
 
 from __future__ import annotations
 
@@ -8,32 +8,41 @@ import select
 from collections.abc import Iterable
 
 from manhole import compat
+from manhole._conversation import Handler
 from manhole._errors import StartFailed
 from manhole._log import Log
 from manhole._paths import BoundSocket
-from manhole._session import Host, Session
+from manhole._session import Session
 
-__all__ = ["Listener"]
+__all__ = ["Listener", "accept_one"]
 
 # Before accept() is tried again when the process has no descriptor left. Arbitrary; it only must not spin.
 RETRY_MILLISECONDS = 1000
 # How long stop() waits for threads that have been told to end; code that a session runs cannot be ended.
 STOP_SECONDS = 1.0
+# How often a waiting exit looks whether the session has ended, or its client left in the middle of an evaluation.
+EXIT_MILLISECONDS = 50
 
 
 class Listener:
     """The accept thread of a manhole and its sessions.
 
     :param bound: the listening socket, which the listener closes in the end.
-    :param host: what each session is handed.
-    :param sigmask: the signals to block while a session runs a user's code.
+    :param handler: what serves a client.
+    :param log: the manhole's own messages.
+    :param idle_mask: the signals to block while waiting for clients.
+    :param code_mask: the signals to block on a session's thread, which runs a user's code.
     """
 
-    def __init__(self, bound: BoundSocket, host: Host, sigmask: Iterable[int]) -> None:
+    def __init__(
+        self, bound: BoundSocket, handler: Handler, log: Log, idle_mask: Iterable[int], code_mask: Iterable[int]
+    ) -> None:
         self._bound = bound
-        self._host = host
-        self._log: Log = host.log
-        self._sigmask = sigmask
+        self._handler = handler
+        self._log = log
+        self._idle_mask = idle_mask
+        self._code_mask = code_mask
+        self._pid = posix.getpid()
         self._sessions: dict[int, Session] = {}  # by number; dict operations are atomic
         self._count = 0
         self._running = compat.allocate_lock()
@@ -51,7 +60,7 @@ class Listener:
         # A client that connects and leaves again before accept() must not leave the thread blocked there.
         self._bound.socket.setblocking(False)
         try:
-            compat.start_thread(self._run, "manhole listener", compat.ALL_SIGNALS)
+            compat.start_thread(self._run, "manhole listener", self._idle_mask)
         except RuntimeError as error:
             self._ended.release()
             self.stop()
@@ -59,6 +68,7 @@ class Listener:
         if not self._running.acquire(timeout=timeout):
             self.stop()
             raise StartFailed(self._bound.path, f"its thread did not run within {timeout} seconds")
+        self._log(f"listening on {self._bound.path}")
 
     def stop(self) -> None:
         """Remove the socket, disconnect all clients and wait for the threads, at most STOP_SECONDS in all.
@@ -82,6 +92,14 @@ class Listener:
         """Remove the socket's file: the process exits, and the threads end with it."""
         self._bound.remove_file()
 
+    def wait_for_clients(self) -> None:
+        """Return when no client is connected any more."""
+        if self._sessions:
+            self._log("a client is connected: the process exits when it has left")
+        for session in list(self._sessions.values()):
+            while not session.finished.acquire(False) and not session.wait_gone(EXIT_MILLISECONDS):
+                pass
+
     def close_after_fork(self) -> None:
         """Close a forked child's copies of all descriptors; the threads are the parent's."""
         self._bound.close()
@@ -96,6 +114,7 @@ class Listener:
             poll.register(self._bound.socket.fileno(), select.POLLIN)
             poll.register(self._wake_read, select.POLLIN)
             self._running.release()
+            self._log("waiting for a connection")
             while self._wake_read not in dict(poll.poll()):
                 self._accept()
         except BaseException as error:  # noqa: BLE001 - our thread must not print a traceback into the application
@@ -105,29 +124,36 @@ class Listener:
 
     def _accept(self) -> None:
         try:
-            descriptor, _address = self._bound.socket._accept()  # type: ignore[attr-defined]  # typeshed leaves it out
+            session = _accept(self._bound.socket, self._log)
         except (BlockingIOError, ConnectionAbortedError):
             return  # the client has left again
         except OSError as error:
             self._log(f"cannot accept a client: {error.strerror}; trying again")
             self._wait_to_retry()
             return
-        session = Session(_socket.socket(fileno=descriptor), self._host)
-        if session.admit(posix.geteuid()) is None:
+        if session is None:
             return
         self._count += 1
         number = self._count
         self._sessions[number] = session
 
         def serve() -> None:
+            session.ident = compat.get_ident()
             try:
-                session.run()
+                session.serve(self._handler)
+            except BaseException as error:  # noqa: BLE001 - as in _run()
+                self._log(f"session failed: {type(error).__name__}: {error}")
             finally:
+                if posix.getpid() != self._pid:
+                    # Code of the session has forked, and this is the child: nobody waits for the thread here, and
+                    # no other thread goes on.
+                    posix._exit(0)
+                compat.leave_thread()
                 self._sessions.pop(number, None)
                 session.finished.release()
 
         try:
-            compat.start_thread(serve, f"manhole session {number}", self._sigmask)
+            compat.start_thread(serve, f"manhole session {number}", self._code_mask)
         except RuntimeError as error:
             del self._sessions[number]
             session.refuse(f"no thread for a session: {error}")
@@ -136,3 +162,33 @@ class Listener:
         poll = compat.make_poll()
         poll.register(self._wake_read, select.POLLIN)
         poll.poll(RETRY_MILLISECONDS)
+
+
+def accept_one(bound: BoundSocket, log: Log, timeout: float) -> Session | None:
+    """The first client that may come in, on the calling thread.
+
+    :param timeout: seconds to wait for one.
+    :returns: None if none came.
+    """
+    deadline = compat.monotonic() + timeout
+    while (left := deadline - compat.monotonic()) > 0:
+        bound.socket.settimeout(left)
+        try:
+            session = _accept(bound.socket, log)
+        except TimeoutError:
+            break
+        except ConnectionAbortedError:
+            continue
+        if session is not None:
+            return session
+    return None
+
+
+def _accept(listening: _socket.socket, log: Log) -> Session | None:
+    """The client that waits, if it may come in.
+
+    :raises OSError: if none waits any more, or the process has no descriptor left.
+    """
+    descriptor, _address = listening._accept()  # type: ignore[attr-defined]  # typeshed leaves it out
+    session = Session(compat.original_socket_class()(fileno=descriptor), log)
+    return session if session.admit() else None

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+import signal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from manhole._errors import InvalidOption
+from manhole._errors import ConfigurationConflict, InvalidOption
 
 __all__ = ["Options", "parse_options"]
+
+_EVERY_SIGNAL: frozenset[int] = frozenset(map(int, signal.valid_signals()))
+_BY_NAME = {known.name: int(known) for known in signal.Signals}
+_UNCATCHABLE = {int(signal.SIGKILL), int(signal.SIGSTOP)}
 
 
 @dataclass(frozen=True)
@@ -18,24 +23,60 @@ class Options:
 
     verbose: bool = True
     verbose_destination: Any = 2
-    socket_path: str | os.PathLike[str] | None = None
+    patch_fork: bool = True
+    activate_on: Any = None
+    oneshot_on: Any = None
+    thread: bool = True
+    sigmask: Any = _EVERY_SIGNAL
+    socket_path: Any = None
+    reinstall_delay: float = 0.5
     start_timeout: float = 0.5
-    locals: Mapping[str, Any] = field(default_factory=dict)
+    locals: Any = field(default_factory=dict)
+    daemon_connection: bool = False
+    redirect_stderr: bool = True
     strict: bool = True
+    connection_handler: Any = "repl"
+    oneshot_timeout: float = 15.0
+
+    @property
+    def masks_code(self) -> bool:
+        """Whether the code that a session runs has the mask too: only if one was asked for.
+
+        The processes that it starts inherit the mask, and one that cannot be terminated is not what anybody wants.
+        """
+        return self.sigmask is not _EVERY_SIGNAL
+
+    @property
+    def why_forks_are_not_followed(self) -> str | None:
+        """None if a forked child gets a manhole of its own."""
+        if not self.patch_fork:
+            return "patch_fork is off"
+        if self.activate_on is not None or self.oneshot_on is not None:
+            return "a child is opened by the signal, as its parent is"
+        if self.socket_path is not None:
+            return "socket_path is one path for one process"
+        if not self.thread:
+            return "thread is off"
+        return None
 
 
 def parse_options(given: Mapping[str, Any]) -> Options:
-    """*given* as Options.
+    """*given* as Options, with signals as numbers and paths as str.
 
-    :raises InvalidOption: for a name that is no option or a value of a wrong type; it says what is allowed.
+    :raises InvalidOption: for a name that is no option or a value that it cannot have; it says what is allowed.
+    :raises ConfigurationConflict: for values that exclude each other.
     """
     known = [option.name for option in fields(Options)]
     for name in given:
         if name not in known:
             raise InvalidOption(name, given[name], "left out, there is no such option; there are " + ", ".join(known))
     options = Options(**given)
-    for name in ("verbose", "strict"):
-        _require(isinstance(getattr(options, name), bool), options, name, "True or False")
+    for name in ("verbose", "patch_fork", "thread", "daemon_connection", "redirect_stderr", "strict"):
+        _require(type(getattr(options, name)) is bool, options, name, "True or False")
+    for name in ("start_timeout", "oneshot_timeout"):
+        _require(_is_number(getattr(options, name)) and getattr(options, name) > 0, options, name, "seconds, above 0")
+    delay = options.reinstall_delay
+    _require(_is_number(delay) and delay >= 0, options, "reinstall_delay", "seconds, 0 or more")
     destination = options.verbose_destination
     _require(
         (type(destination) is int and destination >= 0) or callable(getattr(destination, "write", None)),
@@ -43,28 +84,89 @@ def parse_options(given: Mapping[str, Any]) -> Options:
         "verbose_destination",
         "a file descriptor or an object with a write(str) method",
     )
+    path = options.socket_path
     _require(
-        options.socket_path is None or isinstance(options.socket_path, (str, os.PathLike)),
+        path is None or (isinstance(path, (str, os.PathLike)) and bool(os.fspath(path))),
         options,
         "socket_path",
         "a path (str or os.PathLike) or None",
     )
-    timeout = options.start_timeout
+    names = {} if options.locals is None else options.locals
     _require(
-        isinstance(timeout, (int, float)) and not isinstance(timeout, bool) and timeout > 0,
-        options,
-        "start_timeout",
-        "a positive number of seconds",
-    )
-    _require(
-        isinstance(options.locals, Mapping) and all(isinstance(name, str) for name in options.locals),
+        isinstance(names, Mapping) and all(isinstance(name, str) for name in names),
         options,
         "locals",
-        "a mapping of names (str) to objects",
+        "a mapping of names (str) to objects, or None",
     )
+    handler = options.connection_handler
+    _require(
+        handler in ("repl", "exec") if isinstance(handler, str) else callable(handler),
+        options,
+        "connection_handler",
+        "'repl', 'exec' or a callable that takes a connected socket",
+    )
+    options = replace(
+        options,
+        activate_on=_parse_caught(options, "activate_on"),
+        oneshot_on=_parse_caught(options, "oneshot_on"),
+        sigmask=_parse_mask(options),
+        socket_path=None if path is None else os.fsdecode(path),
+        locals=dict(names),
+    )
+    if options.activate_on is not None and options.activate_on == options.oneshot_on:
+        raise ConfigurationConflict(
+            ("activate_on", "oneshot_on"), "one signal cannot do both; give two, or one of them"
+        )
     return options
 
 
 def _require(condition: bool, options: Options, name: str, allowed: str) -> None:
     if not condition:
         raise InvalidOption(name, getattr(options, name), allowed)
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and value == value  # a NaN is no time to wait
+
+
+def _parse_mask(options: Options) -> frozenset[int]:
+    given: Any = options.sigmask
+    if given is None:
+        return frozenset()
+    if given is _EVERY_SIGNAL:
+        return _EVERY_SIGNAL
+    _require(
+        isinstance(given, Iterable) and not isinstance(given, (str, bytes)),
+        options,
+        "sigmask",
+        "an iterable of signal names or numbers, or None for none",
+    )
+    numbers: list[int] = [_parse_signal("sigmask", one) for one in given]
+    return frozenset(numbers)
+
+
+def _parse_caught(options: Options, name: str) -> int | None:
+    value = getattr(options, name)
+    if value is None:
+        return None
+    number = _parse_signal(name, value)
+    if number in _UNCATCHABLE:
+        raise InvalidOption(name, value, "a signal that a process can catch")
+    return number
+
+
+def _parse_signal(option: str, value: object) -> int:
+    """A signal's number from its number or its name, with or without SIG, in any case."""
+    number = None
+    if isinstance(value, str):
+        name = value.upper()
+        number = _BY_NAME.get(name, _BY_NAME.get(f"SIG{name}"))
+    elif isinstance(value, int) and not isinstance(value, bool):
+        number = int(value)
+    if number not in _EVERY_SIGNAL:
+        raise InvalidOption(option, value, "a signal's number or name, such as 'USR1'; there are " + _signal_names())
+    return int(number)
+
+
+def _signal_names() -> str:
+    return ", ".join(sorted(name.removeprefix("SIG") for name in _BY_NAME))

@@ -6,6 +6,7 @@ Linux tells by SO_PEERCRED (unix(7)), FreeBSD by LOCAL_PEERCRED (unix(4)), macOS
 
 from __future__ import annotations
 
+import _io
 import _socket
 import struct
 import sys
@@ -89,7 +90,7 @@ def _unpack_xucred(layout: struct.Struct, data: bytes) -> tuple[int, ...]:
 def overflow_uid() -> int:
     """The user id that users without a mapping in this user namespace read as."""
     try:
-        with open("/proc/sys/kernel/overflowuid", "rb", buffering=0) as file:
+        with _io.FileIO("/proc/sys/kernel/overflowuid") as file:  # eventlet can patch open()
             return int(file.read(32))
     except (OSError, ValueError):
         return DEFAULT_OVERFLOW_UID

@@ -1,146 +1,92 @@
-"""One client's life: let in or refused, greeted, served, and everything given back."""
+"""One client's life: let in or refused, served, and everything given back."""
 
 from __future__ import annotations
 
 import _socket
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import posix
+import select
 
 from manhole import compat
-from manhole._channel import Channel
-from manhole._console import Console, make_namespace
-from manhole._dump import dump_stacktraces, format_dump
+from manhole._conversation import Handler
 from manhole._errors import SuspiciousClient
-from manhole._hello import HELLO_PREFIX, BadHello, Hello, format_answer, parse_hello
 from manhole._log import Log
-from manhole._peer import PeerCredentials, check_client, get_peercred
-from manhole._stdio import Router, SessionInput, SessionOutput, Streams, run_with
+from manhole._peer import check_client, get_peercred, overflow_uid
 
-__all__ = ["Host", "Session"]
+__all__ = ["Session"]
 
-# How long a client has to say hello before it is taken for a person's. A program sends it right after connect(); one
-# that is late is understood all the same, it has only caused a dump that it does not read.
-HELLO_SECONDS = 0.01
-
-
-@dataclass(frozen=True)
-class Host:
-    """What every session of a manhole is handed.
-
-    :ivar log: the manhole's own messages.
-    :ivar router: whose output is whose.
-    :ivar locals: the application's names for each namespace.
-    :ivar unmapped_uid: the uid that stands for any unmapped user.
-    """
-
-    log: Log
-    router: Router
-    locals: Mapping[str, Any]
-    unmapped_uid: int
+_QUIETLY = getattr(_socket, "MSG_NOSIGNAL", 0)
 
 
 class Session:
-    """A client, from accept() to the end of its thread.
+    """A client, from accept() to the end of what serves it.
 
     :param sock: the unpatched socket, just accepted.
     :ivar ident: the session's thread, 0 until it runs.
     :ivar finished: a lock that is released when that thread has given everything back.
     """
 
-    def __init__(self, sock: _socket.socket, host: Host) -> None:
-        self._host = host
-        self._channel = Channel(sock)
+    def __init__(self, sock: _socket.socket, log: Log) -> None:
         self._sock = sock
-        self._first_line = True
+        self._log = log
         self.ident = 0
         self.finished = compat.allocate_lock()
         self.finished.acquire()
-        self._stdout = SessionOutput(self._channel.write)
-        self._stderr = SessionOutput(self._channel.write)
-        namespace = make_namespace(host.locals, {"dump_stacktraces": dump_stacktraces})
-        self._namespace = namespace
-        self._console = Console(namespace, self._read_line, self._stdout, self._stderr)
 
-    def admit(self, euid: int) -> PeerCredentials | None:
-        """Who the client is, if it may come in; else it is told why not and disconnected.
+    def admit(self) -> bool:
+        """Whether the client may come in; if not, it is told why and disconnected.
 
         Does not wait: nothing was sent yet, so the refusal fits into the socket's buffer.
         """
         try:
             peer = get_peercred(self._sock)
-            check_client(peer, euid, self._host.unmapped_uid)
+            check_client(peer, posix.geteuid(), overflow_uid())
         except (SuspiciousClient, OSError) as error:
             self.refuse(str(error))
-            return None
-        self._host.log(f"client accepted (pid {peer.pid}, uid {peer.uid}, gid {peer.gid})")
-        return peer
+            return False
+        self._log(f"client accepted (PID {peer.pid}, UID {peer.uid}, GID {peer.gid})")
+        return True
 
     def refuse(self, reason: str) -> None:
         """Tell the client in one line why it is not served, and disconnect it."""
-        self._host.log(f"client refused: {reason}")
-        self._tell(f"manhole: refused: {reason}\n")
-        self._channel.close()
-
-    def run(self) -> None:
-        """Serve the client until one of both ends it. For a thread of its own; raises nothing."""
-        self.ident = compat.get_ident()
+        self._log(f"client refused: {reason}")
         try:
-            self._host.router.attach()
-            try:
-                streams = Streams(
-                    SessionInput(self._channel.read_line), self._stdout, self._stderr, self._console.display
-                )
-                run_with(streams, self._converse)
-            finally:
-                self._host.router.detach()
-        except BadHello as error:
-            self._tell(f"\nmanhole: {error}\n")  # behind a prompt
+            self._sock.send(f"manhole: refused: {reason}\n".encode(), _QUIETLY | _socket.MSG_DONTWAIT)
+        except OSError:
+            pass  # gone already
+        self._sock.close()
+
+    def serve(self, handler: Handler) -> None:
+        """Have *handler* serve the client, and disconnect it. For the calling thread; raises no Exception.
+
+        What else is raised comes from outside: SystemExit or KeyboardInterrupt of one of the application's own signal
+        handlers, where a session runs in one. It is the application's and goes on to it.
+        """
+        try:
+            handler(self._sock)
         except OSError:
             pass  # the client is gone
-        except BaseException as error:  # noqa: BLE001 - our thread must not print a traceback into the application
-            self._host.log(f"session failed: {type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - no error of ours becomes the application's
+            self._log(f"session failed: {type(error).__name__}: {error}")
         finally:
-            self._namespace.clear()
-            compat.leave_thread()
-            self._channel.close()
-            self._host.log("session ended")
+            self._sock.close()
+            self._log("session ended")
 
     def end(self) -> None:
-        """Disconnect the client; the thread ends as soon as the code that it runs does. From any thread."""
-        self._channel.shut_down()
+        """Disconnect the client: what waits for it wakes, the thread ends as soon as the code that it runs does."""
+        try:
+            self._sock.shutdown(_socket.SHUT_RDWR)
+        except OSError:
+            pass  # gone already
+
+    def wait_gone(self, milliseconds: int) -> bool:
+        """Whether the client has left, or leaves within that time."""
+        poll = compat.make_poll()
+        try:
+            poll.register(self._sock.fileno(), 0)
+        except (OSError, ValueError):
+            return True  # closed by our side
+        return any(event & (select.POLLHUP | select.POLLNVAL) for _descriptor, event in poll.poll(milliseconds))
 
     def close_after_fork(self) -> None:
         """Close a forked child's copy of the client's socket; the parent's session is not disturbed."""
-        self._channel.close()
-
-    def _converse(self) -> None:
-        said_hello = self._channel.wait_readable(HELLO_SECONDS) and self._channel.peek_is(HELLO_PREFIX)
-        if not said_hello:
-            self._stdout.write(format_dump() + "\n")
-        self._console.run()
-
-    def _read_line(self) -> bytes | None:
-        """The console's next line. A hello, early or late, is dealt with on the way."""
-        line = self._channel.read_line()
-        if self._first_line:
-            self._first_line = False
-            hello = parse_hello(line or b"")
-            if hello is not None:
-                self._meet(hello)
-                return self._channel.read_line()
-        return line
-
-    def _meet(self, hello: Hello) -> None:
-        self._console.prompts = hello.prompt
-        # What was sent before hello arrived ends with a prompt, hence the line end in front.
-        self._channel.write(b"\n" + format_answer(hello))
-        if hello.greeting:
-            self._stdout.write(format_dump() + "\n")
-        self._console.prompt()
-
-    def _tell(self, message: str) -> None:
-        try:
-            self._channel.write(message.encode("utf-8", "backslashreplace"))
-        except OSError:
-            pass  # gone already
+        self._sock.close()

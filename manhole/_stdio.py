@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -80,7 +80,10 @@ class SessionInput(io.TextIOBase):
 
 
 class Streams(NamedTuple):
-    """What code that a session runs finds as its streams, and what shows its values."""
+    """What code that a session runs finds as its streams, and what shows its values.
+
+    A stream that is None is the application's.
+    """
 
     stdin: Any
     stdout: Any
@@ -103,15 +106,28 @@ def run_with(streams: Streams, function: Callable[[], None]) -> None:
 class _StandIn:
     """What `sys.<name>` is while sessions exist, and for ever after for those who kept it."""
 
-    __slots__ = ("_manhole_field", "_manhole_original")
+    __slots__ = ("_manhole_copy", "_manhole_field", "_manhole_original")
 
-    def __init__(self, field: str, original: Any) -> None:
+    def __init__(self, field: str, original: Any, copy: Callable[[str], None]) -> None:
         object.__setattr__(self, "_manhole_field", field)
         object.__setattr__(self, "_manhole_original", original)
+        object.__setattr__(self, "_manhole_copy", copy)
 
     def _manhole_target(self) -> Any:
         streams = _streams.get()
-        return self._manhole_original if streams is None else getattr(streams, self._manhole_field)
+        own = None if streams is None else getattr(streams, self._manhole_field)
+        return self._manhole_original if own is None else own
+
+    def write(self, text: str) -> Any:
+        target = self._manhole_target()
+        written = target.write(text)
+        if target is self._manhole_original:
+            self._manhole_copy(text)
+        return written
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._manhole_target(), name)
@@ -165,9 +181,12 @@ class Router:
     """Puts the stand-ins in place with the first session and takes them out with the last.
 
     The application pays for them (a microsecond a print) only while somebody is connected.
+
+    :param copy: takes what the application prints meanwhile, after it was printed where it belongs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, copy: Callable[[str], None]) -> None:
+        self._copy = copy
         self._lock = allocate_lock()
         self._sessions = 0
         self._swapped: dict[str, tuple[Any, Any]] = {}  # name in sys: what was there, what we put there
@@ -182,7 +201,7 @@ class Router:
                     found = getattr(sys, name)
                     if type(found) is not _StandIn:  # somebody may have put a kept one back
                         original = _Nowhere() if found is None else found
-                        self._swap(name, found, stand_ins.setdefault(id(found), _StandIn(field, original)))
+                        self._swap(name, found, stand_ins.setdefault(id(found), _StandIn(field, original, self._copy)))
                 self._swap("displayhook", sys.displayhook, _make_display(sys.displayhook))
 
     def detach(self) -> None:

@@ -3,7 +3,8 @@
 input() blocks until Enter, and readline has no door for a second thread. So a timer looks at the connection a few times
 a second and raises out of input() when something has come; the text typed so far is put back at the next question. One
 signal sent on arrival would do with fewer wake-ups, but it can be handled just before readline goes to sleep, and then
-nobody wakes it; the next tick of a timer does.
+nobody wakes it; the next tick of a timer does. Ctrl-C is left to the tick as well: where two handlers raise one after
+the other, input() runs the second with the first's exception set, and dies of a SystemError.
 """
 
 from __future__ import annotations
@@ -42,22 +43,24 @@ class LineEditor:
         self._arrived = arrived
         self._readline = readline
         self._asking = False
+        self._interrupted = False
         self._text = ""
 
     def __enter__(self) -> LineEditor:
-        """Start the timer."""
+        """Take the signals."""
         if self._readline is not None:
             self._readline.set_startup_hook(self._begin)
         signal.signal(signal.SIGALRM, self._tick)
-        signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
+        signal.signal(signal.SIGINT, self._interrupt)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop it."""
+        """Give them back."""
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         if self._readline is not None:
             self._readline.set_startup_hook(None)
 
@@ -79,6 +82,7 @@ class LineEditor:
         return typed[0] if typed else None
 
     def _ask(self, label: str, typed: list[str]) -> None:
+        signal.setitimer(signal.ITIMER_REAL, TICK)
         self._asking = self._readline is None
         try:
             # extend() takes the line from input() without a step of bytecode between: an exception of the timer's may
@@ -86,6 +90,7 @@ class LineEditor:
             typed.extend(map(input, (label,)))
         finally:
             self._asking = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _begin(self) -> None:
         """Called by readline when its buffer is ready. Before, the buffer still holds the line before."""
@@ -94,9 +99,19 @@ class LineEditor:
         self._readline.insert_text(text)
         self._asking = True
 
+    def _interrupt(self, signum: int, frame: FrameType | None) -> None:
+        if not self._asking:
+            raise KeyboardInterrupt
+        self._interrupted = True
+
     def _tick(self, signum: int, frame: FrameType | None) -> None:
+        if self._asking and self._interrupted:
+            self._interrupted = False
+            raise KeyboardInterrupt
         if self._asking and self._arrived():
             raise _Arrived(self._readline.get_line_buffer() if self._readline is not None else "")
+        # One at a time: none can come while the exception of the one before is on its way.
+        signal.setitimer(signal.ITIMER_REAL, TICK)
 
     def _erase(self, width: int) -> None:
         # Spaces rather than an escape sequence: every terminal knows them. Without readline it is the terminal that

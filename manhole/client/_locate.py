@@ -148,6 +148,7 @@ def _sees_other_files(pid: int, proc: Path) -> bool:
 def _allowed_uids(pid: int, proc: Path) -> frozenset[int]:
     try:
         # The folder itself belongs to the effective user even where dumpable has made all inside it root's (proc(5)).
-        return frozenset({(proc / str(pid)).stat().st_uid})
+        # Root is always allowed: a process that listened as root may have become another user since.
+        return frozenset({(proc / str(pid)).stat().st_uid, 0})
     except OSError:
         return frozenset({os.geteuid(), 0})

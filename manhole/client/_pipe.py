@@ -43,8 +43,9 @@ def say_hello(sock: socket.socket, target: Target, deadline: float, timeout: flo
         for number, line in enumerate(lines):
             if _is_answer(line, token):
                 return b"\n".join([*lines[number + 1 :], rest])
-        if lines and lines[0].startswith(b"manhole: "):
-            reason = lines[0].decode("utf-8", "replace").removeprefix("manhole: ")
+        refusals = [line for line in lines if line.startswith(b"manhole: ")]
+        if refusals:
+            reason = refusals[0].decode("utf-8", "replace").removeprefix("manhole: ")
             raise Failure(ExitStatus.LOST, f"{target.name} does not understand this client: {reason}")
         if not is_readable(sock, timeout):
             raise Failure(

@@ -10,7 +10,7 @@ from manhole.compat._greenlets import (
     remember_root,
     remembered_roots,
 )
-from manhole.compat._originals import allocate_lock, get_ident, make_poll, monotonic, sleep
+from manhole.compat._originals import allocate_lock, get_ident, make_poll, monotonic, original_socket_class, sleep
 from manhole.compat._safely import clean_name, code_name, type_name
 from manhole.compat._threads import (
     ALL_SIGNALS,
@@ -43,6 +43,7 @@ __all__ = [
     "main_thread_ident",
     "make_poll",
     "monotonic",
+    "original_socket_class",
     "own_threads",
     "remember_root",
     "remembered_roots",

@@ -8,15 +8,26 @@ one is taken. `_socket` and `posix` are never patched and are used directly ever
 
 from __future__ import annotations
 
+import _socket
 import _thread
 import select
+import socket
 import sys
 import time  # noqa: F401 - so that sys.modules has it for the look-up
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["allocate_lock", "get_ident", "make_poll", "monotonic", "original_or_none", "sleep", "start_new_thread"]
+__all__ = [
+    "allocate_lock",
+    "get_ident",
+    "make_poll",
+    "monotonic",
+    "original_or_none",
+    "original_socket_class",
+    "sleep",
+    "start_new_thread",
+]
 
 
 def _is_original(candidate: object) -> bool:
@@ -58,6 +69,26 @@ def _original(module: str, name: str) -> Any:
             return candidate
     raise ImportError(f"no unpatched {module}.{name} was found")
 
+
+def original_socket_class() -> type[_socket.socket]:
+    """The standard library's socket class as it was, with makefile() and all; the C class if nobody has kept it.
+
+    Its instances wait in the kernel, those of a patched class in the hub.
+    """
+    saved = getattr(sys.modules.get("gevent.monkey"), "saved", {})
+    candidates = (
+        socket.socket,
+        saved.get("socket", {}).get("socket"),
+        getattr(sys.modules.get("__original_module_socket"), "socket", None),
+    )
+    for cls in candidates:
+        if isinstance(cls, type) and issubclass(cls, _socket.socket) and cls.__module__ in _STDLIB_NAMES:
+            return cls
+    return _socket.socket
+
+
+# eventlet loads a second copy of the module under its own name for it.
+_STDLIB_NAMES = ("socket", "__original_module_socket")
 
 # Patched, each of these would run the hub of whichever thread calls it, or wait for a hub that is blocked:
 # a thread would be a greenlet of the blocked hub,

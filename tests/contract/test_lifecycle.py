@@ -104,7 +104,7 @@ def test_release_from_inside_a_session(patient: Patient, do: Do, traces: Callabl
         ("socket_path='/tmp/' + 'x' * 200", "InvalidOption", "bytes long"),
         ("socket_path='/no/such/folder/s'", "InvalidOption", "folder that exists"),
         ("socket_path='/proc/1/s'", "", "/proc/1/s"),
-        ("start_timeout=0", "InvalidOption", "positive"),
+        ("start_timeout=0", "InvalidOption", "above 0"),
         ("locals=[1]", "InvalidOption", "mapping"),
         ("locals={1: 2}", "InvalidOption", "str"),
     ],
@@ -210,9 +210,10 @@ def test_messages_say_what_happens_one_line_each(do: Do, patient: Patient, short
     do("manhole.release()")
     lines = (short_path / "log").read_text().splitlines()
     assert all(line.startswith(f"manhole[{patient.pid}:") for line in lines)
-    assert patient.default_path in lines[0]
-    assert f"pid {os.getpid()}, uid {os.geteuid()}, gid {os.getegid()}" in lines[1]
-    assert len(lines) == 4
+    said = " ".join(lines)
+    assert patient.default_path in said
+    assert f"PID {os.getpid()}, UID {os.geteuid()}, GID {os.getegid()}" in said
+    assert len(lines) == 5
 
 
 def test_messages_to_an_object_and_errors_in_it(do: Do, patient: Patient) -> None:
@@ -255,21 +256,53 @@ def refuses(path: str) -> bool:
 EXITS = {"falls_off_the_end": 0, "calls_sys_exit": 3, "raises": 1}
 
 
-@pytest.mark.parametrize("connected", [False, True])
-@pytest.mark.parametrize("how", EXITS)
-def test_exit_is_clean(how: str, connected: bool) -> None:
-    with Patient("exits.py", RUNTIME, how, "wait=True", "verbose=False", flags=["-W", "ignore"]) as patient:
-        assert patient.told() == "installed"
-        if connected:
-            with conversation(patient.default_path) as client:
-                client.send("import time; time.sleep(0.001)\nwhile True: pass\n\n")
-                client.read_until(b"... ")
-                patient.say("")
-                code, out, err = patient.finish()
-        else:
-            patient.say("")
-            code, out, err = patient.finish()
-        assert not os.path.exists(patient.default_path)
+def check_exit(patient: Patient, how: str) -> None:
+    code, out, err = patient.finish()
+    assert not os.path.exists(patient.default_path)
     assert (code, out) == (EXITS[how], "")
     assert err == "" or (how == "raises" and err.endswith("RuntimeError: the application's own\n"))
     assert err.count("Traceback") == (how == "raises")
+
+
+@pytest.mark.parametrize("daemon", [False, True])
+@pytest.mark.parametrize("how", EXITS)
+def test_exit_is_clean(how: str, daemon: bool) -> None:
+    options = ["wait=True", "verbose=False", f"daemon_connection={daemon}"]
+    with Patient("exits.py", RUNTIME, how, *options, flags=["-W", "ignore"]) as patient:
+        assert patient.told() == "installed"
+        patient.say("")
+        check_exit(patient, how)
+
+
+@pytest.mark.parametrize("how", EXITS)
+def test_exit_does_not_wait_for_a_daemon_connection(how: str) -> None:
+    options = ["wait=True", "verbose=False", "daemon_connection=True"]
+    with Patient("exits.py", RUNTIME, how, *options, flags=["-W", "ignore"]) as patient:
+        assert patient.told() == "installed"
+        with conversation(patient.default_path) as client:
+            client.send("while True: pass\n\n")
+            client.read_until(b"... ")
+            patient.say("")
+            check_exit(patient, how)
+
+
+@pytest.mark.parametrize("how", EXITS)
+def test_exit_waits_for_the_client_to_leave(how: str) -> None:
+    with Patient("exits.py", RUNTIME, how, "wait=True", "verbose=False", flags=["-W", "ignore"]) as patient:
+        assert patient.told() == "installed"
+        with conversation(patient.default_path) as client:
+            patient.say("")
+            wait_until_true(lambda: not os.path.exists(patient.default_path))
+            assert client.ask("6 * 7").endswith("42\n")  # behind a copy of the application's traceback
+        check_exit(patient, how)
+
+
+def test_exit_does_not_wait_for_code_whose_client_has_left() -> None:
+    with Patient("exits.py", RUNTIME, "falls_off_the_end", "wait=True", "verbose=False", flags=["-W", "ignore"]) as p:
+        assert p.told() == "installed"
+        with conversation(p.default_path) as client:
+            client.send("while True: pass\n\n")
+            client.read_until(b"... ")
+            p.say("")
+            wait_until_true(lambda: not os.path.exists(p.default_path))
+        check_exit(p, "falls_off_the_end")

@@ -12,5 +12,6 @@ def test_threads_are_named_and_in_order() -> None:
         with patient.connect() as client:
             greeting = client.read_until()
     names = re.findall(r"^######### ProcessID=\d+, ThreadID=\d+(?:, (.*))? #########$", greeting, re.M)
-    assert names == ["MainThread", "worker-1", "worker-2", "", "manhole listener", "manhole session 1"]
+    ours = ["manhole listener", "manhole session 1", "manhole mirror"]
+    assert names == ["MainThread", "worker-1", "worker-2", "", *ours]
     assert "in raw_body\n" in greeting
