@@ -56,7 +56,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
     home = tmp_path / "home"
     home.mkdir()
     changed = {"HOME": str(home), "MANHOLE_HISTORY": str(home / "history"), "TERM": "dumb", "INPUTRC": "/dev/null"}
-    return {**os.environ, **changed, "LC_ALL": "C.UTF-8"}
+    # "strict" is what every locale but C has.
+    return {**os.environ, **changed, "LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "utf-8:strict"}
 
 
 @pytest.fixture

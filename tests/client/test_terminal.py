@@ -86,7 +86,7 @@ def test_a_paste_of_many_lines_arrives_whole(start):
 
 
 def test_a_bracketed_paste_arrives_line_by_line(start_readline, environment, tmp_path):
-    """readline hands over such a paste as one text with line ends in it."""
+    """readline hands over such a paste as one text with line ends in it; the history gets the lines all the same."""
     inputrc = tmp_path / "inputrc"
     inputrc.write_text("set enable-bracketed-paste on\n")
     environment.update(INPUTRC=str(inputrc), TERM="xterm")
@@ -94,6 +94,7 @@ def test_a_bracketed_paste_arrives_line_by_line(start_readline, environment, tmp
     child.send("\x1b[200~for:\n  a\n\none\x1b[201~\r")
     child.expect_exact("ran: one\r\n")
     assert [fake.expect("line") for _ in range(4)] == ["for:", "  a", "", "one"]
+    assert read_history(environment) == ["for:", "  a", "one"]
 
 
 def test_characters_beyond_ascii(start):
@@ -111,6 +112,13 @@ def test_bytes_that_are_no_text_are_no_failure(start):
     assert fake.expect("line") in ("caf", "caf\udce9")
     fake.say("caf\udce9\n")
     child.expect_exact("caf\ufffd\r\n>>> ")
+
+
+def test_what_the_terminal_cannot_show_is_replaced(start, environment):
+    environment["PYTHONIOENCODING"] = "ascii"
+    fake, child = start()
+    fake.say("☃\n")
+    child.expect_exact("?\r\n>>> ")
 
 
 def test_a_question_by_the_running_code_is_asked_and_answered(start):
@@ -138,7 +146,7 @@ def test_output_while_the_user_types_is_shown_at_once(start):
     child.send("hal")
     child.expect_exact("hal")
     fake.say("news\n")
-    child.expect_exact("news\r\n>>> ")
+    child.expect("(\r\n|\r +\r)news\r\n>>> ")
     child.sendline("f")
     child.expect_exact("ran: half\r\n>>> ")
     assert fake.expect("line") == "half"
@@ -157,7 +165,7 @@ def test_text_typed_over_several_rows_survives_output(start_readline):
     child.send("x" * 30)
     child.expect_exact("xx")
     fake.say("news\n")
-    child.expect_exact("news\r\n")
+    child.expect_exact("\r\nnews\r\n")
     child.sendline("y")
     assert fake.expect("line") == "x" * 30 + "y"
 
@@ -274,8 +282,9 @@ def test_output_into_a_file_is_no_terminals(spawn, command, start_fake, tmp_path
     child = spawn("-c", f'exec "{command}" "{fake.path}" >"{output}"', program="/bin/sh")
     child.sendline("one")
     assert fake.expect("line") == "one"
-    child.sendline("exit()")
+    fake.say("CLOSE")
     assert_ends(child, ExitStatus.OK)
+    assert output.read_text().startswith("fake greeting\n")
     assert "ran: one\n" in output.read_text()
 
 

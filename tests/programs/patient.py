@@ -42,6 +42,21 @@ def be_idle() -> None:
     runtime.sleep(3600)
 
 
+def be_ticking() -> None:
+    tell("in state")
+    while True:
+        runtime.sleep(0.02)
+        tell("tick")
+
+
+def be_stuck_in_c() -> None:
+    """In C code that has let go of the GIL and never looks for signals."""
+    import hashlib
+
+    tell("in state")
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+
+
 def be_busy() -> None:
     tell("in state")
     while True:

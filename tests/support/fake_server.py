@@ -230,3 +230,4 @@ def serve(path: str, behaviour: str, uid: str = "") -> None:
 
 if __name__ == "__main__":
     serve(*sys.argv[1:])
+    os._exit(0)  # a thread still waits in stdin, which an orderly exit takes amiss

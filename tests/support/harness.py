@@ -18,7 +18,7 @@ from typing import Any
 PROGRAMS = Path(__file__).parent.parent / "programs"
 RUNTIME = os.environ.get("MANHOLE_TEST_RUNTIME", "threads")
 # Every wait ends after this many seconds. Arbitrary; long enough for a loaded machine.
-DEADLINE = 30.0
+DEADLINE = float(os.environ.get("MANHOLE_TEST_DEADLINE", "30"))
 PROMPT = b">>> "
 
 
@@ -81,6 +81,12 @@ class Patient:
         line, _, self._told = self._told.partition(b"\n")
         return json.loads(line)
 
+    def forget_told(self) -> None:
+        """Throw away what was told so far."""
+        while select.select([self._read], [], [], 0)[0]:
+            self._told = os.read(self._read, 65536)
+        self._told = b""
+
     def say(self, text: str) -> None:
         """Give the program a line on its stdin."""
         assert self.process.stdin is not None
@@ -102,7 +108,11 @@ class Conversation:
     def __init__(self, path: str) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(DEADLINE)
-        self.socket.connect(path)
+        try:
+            self.socket.connect(path)
+        except BaseException:
+            self.socket.close()
+            raise
         self.received = b""
 
     def __enter__(self) -> Conversation:

@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -181,7 +180,7 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in found]
 
 
-def documented(page: str, language: str) -> Iterable[str]:
+def documented(page: str, language: str) -> list[str]:
     """The code blocks of *language* in *page* of docs/, so that a page can't show what was not tested."""
     text = (DOCS / page).read_text()
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)

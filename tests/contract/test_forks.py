@@ -1,0 +1,183 @@
+"""Forks: a child has a manhole of its own, the parent keeps its own, and nothing crosses over."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import RUNTIME, Patient, conversation, wait_until_true
+
+Do = Callable[[str], Any]
+
+FORKS = ["os.fork", "__import__('posix').fork", "os.forkpty"] + (
+    ["__import__('gevent.os').os.fork"] if RUNTIME == "gevent" else []
+)
+
+
+@pytest.fixture
+def patient() -> Iterator[Patient]:
+    with Patient("commands.py", RUNTIME, flags=["-W", "ignore"]) as patient:
+        assert patient.told() == "ready"
+        yield patient
+
+
+@pytest.fixture
+def do(patient: Patient) -> Do:
+    def do(line: str) -> Any:
+        patient.say(line)
+        return patient.told()
+
+    return do
+
+
+@pytest.fixture
+def fork(do: Do) -> Iterator[Callable[..., int]]:
+    children = []
+
+    def fork(how: str = "os.fork", end: str = "os._exit(0)") -> int:
+        do("r, w = os.pipe()")
+        # The child waits on a pipe until the test closes it or goes, and ends in the way that its test is about.
+        pid = do(
+            f"child = {how}(); pid = child[0] if isinstance(child, tuple) else child; "
+            f"answer = pid or (os.close(w), __import__('posix').read(r, 1), {end})"
+        )
+        children.append(pid)
+        return int(pid)
+
+    yield fork
+    for pid in children:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        try:
+            os.unlink(f"/tmp/manhole-{pid}")
+        except FileNotFoundError:
+            pass
+
+
+def wait_for(path: str) -> None:
+    def accepts() -> bool:
+        try:
+            with conversation(path) as client:
+                return client.ask("6 * 7") == "42\n"
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+
+    wait_until_true(accepts)
+
+
+@pytest.mark.parametrize("how", FORKS)
+def test_a_child_has_its_own_and_the_parent_keeps_its_own(
+    patient: Patient, do: Do, fork: Callable[..., int], how: str
+) -> None:
+    do("m = manhole.install(verbose=False, reinstall_delay=0, locals={'mine': 1})")
+    with conversation(patient.default_path) as before:
+        child = fork(how)
+        wait_for(f"/tmp/manhole-{child}")
+        with conversation(f"/tmp/manhole-{child}") as client:
+            assert client.ask("os.getpid(), mine") == f"({child}, 1)\n"
+        assert before.ask("os.getpid(), mine") == f"({patient.pid}, 1)\n"
+    wait_for(patient.default_path)
+
+
+@pytest.mark.parametrize(
+    "end", ["os._exit(0)", "sys.exit(0)", "os.kill(os.getpid(), 9)", "os.execv('/bin/true', ['true'])"]
+)
+def test_the_parents_socket_survives_any_end_of_a_child(
+    patient: Patient, do: Do, fork: Callable[..., int], end: str
+) -> None:
+    do("m = manhole.install(verbose=False, reinstall_delay=0)")
+    child = fork("os.fork", end)
+    wait_for(f"/tmp/manhole-{child}")
+    do("os.write(w, b'x'); os.close(w)")
+    wait_until_true(lambda: _gone(child))
+    wait_for(patient.default_path)
+
+
+def _gone(pid: int) -> bool:
+    """Whether the process has ended, a zombie or not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_a_child_removes_its_socket_at_its_exit(do: Do, fork: Callable[..., int]) -> None:
+    do("m = manhole.install(verbose=False, reinstall_delay=0)")
+    child = fork("os.fork", "sys.exit(0)")
+    wait_for(f"/tmp/manhole-{child}")
+    do("os.write(w, b'x'); os.close(w)")
+    wait_until_true(lambda: not os.path.exists(f"/tmp/manhole-{child}"))
+
+
+def test_a_grandchild_has_one_too(do: Do, fork: Callable[..., int]) -> None:
+    do("m = manhole.install(verbose=False, reinstall_delay=0)")
+    do("r2, w2 = os.pipe()")
+    child = fork(
+        "os.fork",
+        "(g := os.fork()) and os.write(w2, str(g).encode()) or os.getpid() and __import__('posix').read(r, 1)",
+    )
+    do("os.write(w, b'x')")
+    grandchild = int(do("answer = os.read(r2, 20).decode()"))
+    try:
+        wait_for(f"/tmp/manhole-{grandchild}")
+    finally:
+        os.kill(grandchild, signal.SIGKILL)
+        os.unlink(f"/tmp/manhole-{grandchild}")
+    assert child != grandchild
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["patch_fork=False", "activate_on='USR1'", "oneshot_on='USR1'", "socket_path=SOCKET", "thread=False"],
+)
+def test_forks_that_are_not_followed(
+    patient: Patient, do: Do, fork: Callable[..., int], options: str, short_path: Path
+) -> None:
+    """And the message at install() says that and why."""
+    do("import io; log = []; sink = type('Sink', (), {'write': lambda self, text: log.append(text)})()")
+    do(f"SOCKET = {str(short_path / 's')!r}")
+    do(f"m = manhole.install(reinstall_delay=0, verbose_destination=sink, {options})")
+    wait_until_true(lambda: do("answer = any('forks are not followed: ' in line for line in log)"))
+    child = fork()
+    # What follows a fork would have begun before this child gets to read, and does so without a delay.
+    assert do("answer = len(log)") >= 1
+    assert not os.path.exists(f"/tmp/manhole-{child}")
+    assert len(os.listdir(f"/proc/{child}/task")) == 1
+
+
+def test_a_child_that_is_not_followed_opens_by_the_signal_as_its_parent_does(
+    patient: Patient, do: Do, fork: Callable[..., int]
+) -> None:
+    do("m = manhole.install(verbose=False, activate_on='USR1')")
+    child = fork()
+    os.kill(child, signal.SIGUSR1)
+    wait_for(f"/tmp/manhole-{child}")
+    assert not os.path.exists(patient.default_path)
+
+
+def test_a_child_that_is_not_followed_may_install_its_own(do: Do, fork: Callable[..., int]) -> None:
+    do("m = manhole.install(verbose=False, patch_fork=False)")
+    child = fork("os.fork", "(manhole.install(verbose=False), __import__('time').sleep(3600))")
+    do("os.write(w, b'x')")
+    wait_for(f"/tmp/manhole-{child}")
+
+
+def test_fork_and_exec_leaves_nothing_behind(patient: Patient, do: Do) -> None:
+    do("m = manhole.install(verbose=False)")
+    before = set(os.listdir("/tmp"))
+    do("import subprocess; answer = [subprocess.call(['/bin/true'], preexec_fn=lambda: None) for _ in range(3)]")
+    left = {name for name in set(os.listdir("/tmp")) - before if name.startswith("manhole-")}
+    assert not {name for name in left if _gone(int(name.removeprefix("manhole-")))}
+
+
+def test_code_of_a_session_that_forks(patient: Patient, do: Do) -> None:
+    """The child's copy of the session ends, the parent's goes on."""
+    do("m = manhole.install(verbose=False, patch_fork=False)")
+    with conversation(patient.default_path) as client:
+        child = int(client.ask("import posix; pid = posix.fork(); pid"))
+        wait_until_true(lambda: _gone(child))
+        assert client.ask("6 * 7") == "42\n"

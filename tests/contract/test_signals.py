@@ -1,0 +1,232 @@
+"""activate_on, oneshot_on and sigmask, in idle, busy and stuck processes."""
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from harness import (
+    DEADLINE,
+    RUNTIME,
+    Conversation,
+    Patient,
+    conversation,
+    count_threads,
+    open_descriptors,
+    wait_until_true,
+)
+
+
+def start(state: str, *options: str) -> Patient:
+    patient = Patient("patient.py", RUNTIME, "after", state, *options, flags=["-W", "ignore"])
+    assert [patient.told() for _ in range(3)][-1] == "in state"
+    return patient
+
+
+def wait_for_socket(patient: Patient) -> None:
+    wait_until_true(lambda: os.path.exists(patient.default_path))
+
+
+def connect_soon(patient: Patient) -> Conversation:
+    """The file is there a moment before somebody listens."""
+    deadline = time.monotonic() + DEADLINE
+    while True:
+        try:
+            return patient.connect()
+        except (FileNotFoundError, ConnectionRefusedError):
+            assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize("name", ["'USR1'", "'SIGUSR1'", "'usr1'", str(int(signal.SIGUSR1))])
+def test_activate_on_any_spelling(name: str) -> None:
+    with start("idle", f"activate_on={name}") as patient:
+        assert not os.path.exists(patient.default_path)
+        patient.process.send_signal(signal.SIGUSR1)
+        with connect_soon(patient) as client:
+            client.read_until()
+            assert client.ask("6 * 7") == "42\n"
+
+
+@pytest.mark.parametrize("state", ["busy", "in_c_sleep", "stuck_in_c", "waiting_for_a_lock", "holding_the_import_lock"])
+def test_activate_on_while_the_main_thread_is_stuck(state: str) -> None:
+    with start(state, "activate_on='USR1'") as patient:
+        assert not os.path.exists(patient.default_path)
+        patient.process.send_signal(signal.SIGUSR1)
+        with connect_soon(patient) as client:
+            assert f"in be_{state}\n" in client.read_until()
+            assert client.ask("6 * 7") == "42\n"
+
+
+def test_repeated_signals_harm_nothing() -> None:
+    with start("ticking", "activate_on='USR1'") as patient:
+        for _ in range(20):
+            patient.process.send_signal(signal.SIGUSR1)
+        with connect_soon(patient) as client:
+            client.read_until()
+            patient.process.send_signal(signal.SIGUSR1)
+            assert client.ask("6 * 7") == "42\n"
+        patient.forget_told()
+        assert patient.told().endswith("tick") or patient.told() == "tick"
+
+
+@pytest.mark.parametrize("state", ["idle", "ticking", "busy", "in_c_sleep"])
+def test_oneshot_runs_without_any_thread_and_the_application_goes_on(state: str) -> None:
+    with start(state, "oneshot_on='USR2'") as patient:
+        threads = count_threads(patient.pid)
+        for _ in range(2):
+            assert not os.path.exists(patient.default_path)
+            patient.process.send_signal(signal.SIGUSR2)
+            with connect_soon(patient) as client:
+                assert f"in be_{state}\n" in client.read_until()
+                assert client.ask("1 / 0").endswith("ZeroDivisionError: division by zero\n")
+                assert client.ask("import threading; threading.current_thread() is threading.main_thread()") in (
+                    "True\n",
+                    "False\n",  # in a greenlet, where `threading` is patched
+                )
+                assert client.ask("__import__('_thread').get_native_id() == os.getpid()") == "True\n"
+                assert count_threads(patient.pid) == threads
+                client.send("exit()\n")
+                client.read_all()
+            wait_until_true(lambda: not os.path.exists(patient.default_path))
+        if state == "ticking":
+            patient.forget_told()
+            assert patient.told()
+        assert patient.process.poll() is None
+
+
+def test_a_second_signal_during_a_oneshot_is_harmless() -> None:
+    with start("ticking", "oneshot_on='USR2'") as patient:
+        patient.process.send_signal(signal.SIGUSR2)
+        with connect_soon(patient) as client:
+            client.read_until()
+            patient.process.send_signal(signal.SIGUSR2)
+            assert client.ask("6 * 7") == "42\n"
+            client.send("exit()\n")
+            client.read_all()
+        wait_until_true(lambda: not os.path.exists(patient.default_path))
+        patient.forget_told()
+        assert patient.told()
+
+
+@pytest.mark.parametrize("handler", ["'repl'", "'exec'"])
+def test_a_oneshot_nobody_comes_to_lets_the_application_go_on(handler: str) -> None:
+    with start("ticking", "oneshot_on='USR2'", "oneshot_timeout=0.2", f"connection_handler={handler}") as patient:
+        patient.process.send_signal(signal.SIGUSR2)
+        wait_for_socket(patient)
+        wait_until_true(lambda: not os.path.exists(patient.default_path))
+        patient.forget_told()
+        assert patient.told()
+
+
+def test_an_error_inside_a_oneshot_never_reaches_the_application(tmp_path: Path) -> None:
+    """The socket's place is taken: the handler can only fail."""
+    with start("ticking", "oneshot_on='USR2'") as patient:
+        Path(patient.default_path).write_text("in the way")
+        patient.process.send_signal(signal.SIGUSR2)
+        for _ in range(3):
+            patient.forget_told()
+            assert patient.told()
+        assert Path(patient.default_path).read_text() == "in the way"
+
+
+def test_a_oneshot_client_that_is_killed_ends_it() -> None:
+    with start("ticking", "oneshot_on='USR2'") as patient:
+        patient.process.send_signal(signal.SIGUSR2)
+        with connect_soon(patient) as client:
+            client.read_until()
+        wait_until_true(lambda: not os.path.exists(patient.default_path))
+        patient.forget_told()
+        assert patient.told()
+
+
+@pytest.mark.parametrize("by", ["main thread", "session"])
+def test_release_puts_handlers_back(by: str) -> None:
+    with Patient("commands.py", RUNTIME) as patient:
+        assert patient.told() == "ready"
+
+        def do(line: str) -> object:
+            patient.say(line)
+            return patient.told()
+
+        do("import signal; hits = []; signal.signal(signal.SIGUSR1, lambda *a: hits.append('old'))")
+        descriptors = open_descriptors(patient.pid)
+        do("m = manhole.install(verbose=False, activate_on='USR1', oneshot_on='USR2')")
+        assert do("answer = signal.getsignal(signal.SIGUSR1).__qualname__") == "SignalHook._handle"
+        do("m.reinstall()")
+        if by == "session":
+            with conversation(patient.default_path) as client:
+                client.send("sys.modules['manhole'].release()\n")
+                client.read_all()
+            wait_until_true(lambda: count_threads(patient.pid) == 1)
+        else:
+            do("m.release()")
+            assert open_descriptors(patient.pid) == descriptors
+            assert do("answer = signal.set_wakeup_fd(-1)") == -1
+            assert do("answer = signal.getsignal(signal.SIGUSR2) == signal.SIG_DFL") is True
+        patient.process.send_signal(signal.SIGUSR1)
+        assert do("answer = hits") == ["old"]
+        assert do("answer = signal.getsignal(signal.SIGUSR1).__name__") == "<lambda>"
+
+
+def test_a_wakeup_descriptor_in_use_is_left_alone() -> None:
+    with Patient("commands.py", RUNTIME) as patient:
+        assert patient.told() == "ready"
+
+        def do(line: str) -> object:
+            patient.say(line)
+            return patient.told()
+
+        fd = do("import signal; r, w = os.pipe(); os.set_blocking(w, False); signal.set_wakeup_fd(w); answer = w")
+        do("m = manhole.install(verbose=False, activate_on='USR1')")
+        do("m.release()")
+        assert do("answer = signal.set_wakeup_fd(-1)") == fd
+
+
+def test_handlers_are_for_the_main_thread_alone() -> None:
+    with Patient("commands.py", "threads") as patient:
+        assert patient.told() == "ready"
+        patient.say(
+            "import threading; e = []; t = threading.Thread(target=lambda: [e.append(str(x)) for x in "
+            "[__import__('contextlib').ExitStack()] for _ in [0]]); answer = 1"
+        )
+        patient.told()
+        patient.say(
+            'exec(\'def attempt():\\n try: manhole.install(oneshot_on="USR1")\\n except manhole.ManholeError as x: '
+            "e.append(str(x))'); t = threading.Thread(target=attempt); t.start(); t.join(); answer = e"
+        )
+        (message,) = patient.told()
+        assert "main thread" in message
+        patient.say("answer = manhole.install(verbose=False).socket_path")
+        assert patient.told() == patient.default_path
+
+
+def blocked_signals(patient: Patient) -> dict[str, set[int]]:
+    """The mask of each thread by its name in the dump."""
+    masks = []
+    for task in Path(f"/proc/{patient.pid}/task").iterdir():
+        mask = int(re.search(r"^SigBlk:\s*(\w+)$", (task / "status").read_text(), re.M)[1], 16)
+        masks.append({number for number in range(1, 65) if mask >> (number - 1) & 1})
+    return masks
+
+
+def test_the_idle_thread_blocks_every_signal_and_code_none() -> None:
+    with start("idle") as patient, conversation(patient.default_path) as client:
+        catchable = set(map(int, signal.valid_signals())) - {int(signal.SIGKILL), int(signal.SIGSTOP)}
+        # the C library keeps two for itself
+        assert any(catchable - mask <= {32, 33} for mask in blocked_signals(patient))
+        assert client.ask("import signal; signal.pthread_sigmask(signal.SIG_BLOCK, ())") == "set()\n"
+
+
+def test_a_given_sigmask_is_for_code_too() -> None:
+    with start("idle", "sigmask=['USR1', 'sigterm', 10]") as patient, conversation(patient.default_path) as client:
+        client.ask("import signal")
+        assert client.ask("sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ())))") == "[10, 15]\n"
+        assert blocked_signals(patient).count({10, 15}) == 2
+
+
+def test_no_sigmask() -> None:
+    with start("idle", "sigmask=None") as patient, conversation(patient.default_path):
+        idle = [mask for mask in blocked_signals(patient) if len(mask) < 10]
+        assert idle.count(set()) >= 3
