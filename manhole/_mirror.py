@@ -95,9 +95,9 @@ class Mirror:
 
     def _hand(self, channel: Channel, data: bytes, pieces: int, missed: int) -> None:
         missed += self._missed.get(channel, 0)
-        note = f"[manhole: {missed} pieces of the application's output were not copied]\n" if missed else ""
+        note = f"\n[manhole: {missed} pieces of the application's output were not copied]\n" if missed else ""
         try:
-            taken = channel.offer(data + note.encode()) if data or note else True
+            taken = channel.offer(note.encode() + data) if data or note else True
         except OSError:
             return  # the client is gone; its session notices
         if channel in self._missed:

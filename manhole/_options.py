@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, cast
+from typing import Any
 
 from manhole._errors import ConfigurationConflict, InvalidOption
 
@@ -134,7 +134,7 @@ def _parse_mask(options: Options) -> frozenset[int]:
     if given is None:
         return frozenset()
     if given is _EVERY_SIGNAL:
-        return cast(frozenset[int], given)
+        return given
     _require(
         isinstance(given, Iterable) and not isinstance(given, (str, bytes)),
         options,

@@ -119,9 +119,8 @@ class _StandIn:
         return self._manhole_original if own is None else own
 
     def write(self, text: str) -> Any:
-        target = self._manhole_target()
-        written = target.write(text)
-        if target is self._manhole_original:
+        written = self._manhole_target().write(text)
+        if _streams.get() is None:
             self._manhole_copy(text)
         return written
 

@@ -1,0 +1,190 @@
+"""connection_handler, thread, redirect_stderr, verbose_destination, and the copy of the application's output."""
+
+import contextlib
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import RUNTIME, Conversation, Patient, conversation, count_threads, wait_until_true
+
+Do = Callable[[str], Any]
+
+
+@pytest.fixture
+def patient() -> Iterator[Patient]:
+    with Patient("commands.py", RUNTIME, flags=["-W", "ignore"]) as patient:
+        assert patient.told() == "ready"
+        yield patient
+
+
+@pytest.fixture
+def do(patient: Patient) -> Do:
+    def do(line: str) -> Any:
+        patient.say(line)
+        return patient.told()
+
+    return do
+
+
+def test_exec_executes_line_by_line_and_sends_nothing(patient: Patient, do: Do, short_path: Path) -> None:
+    log = short_path / "log"
+    do(
+    do(f"log = open({str(log)!r}, 'w')")
+    do("manhole.install(connection_handler='exec', verbose_destination=log, locals=globals())")
+    )
+    with patient.connect() as client:
+        client.send("got = 6\nimport sys; sys.modules['__main__'].names['result'] = got * 7\n1 / 0\n\xff\nexit()\n")
+        assert client.read_all() == ""
+    assert do("answer = result") == 42
+    assert "ZeroDivisionError: division by zero" in log.read_text()
+
+
+def test_a_handler_of_ones_own_gets_the_unpatched_socket(patient: Patient, do: Do) -> None:
+    do("exec('def handler(client):\\n f = client.makefile(\"rw\")\\n f.write(f.readline().upper())\\n f.flush()')")
+    do(
+    do("kinds = []")
+    do("wrapped = lambda client: (kinds.append([c.__module__ for c in type(client).__mro__]), handler(client))")
+    )
+    do("manhole.install(verbose=False, connection_handler=wrapped)")
+    with patient.connect() as client:
+        client.send("shout\n")
+        assert client.read_all() == "SHOUT\n"
+    assert not [name for name in do("answer = kinds[0]") if "gevent" in name or "green" in name]
+
+
+def test_a_handler_of_ones_own_may_go_on_to_the_repl(patient: Patient, do: Do) -> None:
+    do(
+    do("handler = lambda client: (client.sendall(b'hello\\n'), manhole.handle_connection_repl(client))")
+    )
+    do("manhole.install(verbose=False, connection_handler=handler, locals={'mine': 6})")
+    with patient.connect() as client:
+        greeting = client.read_until()
+        assert greeting.startswith("hello\n")
+        assert client.ask("mine * 7") == "42\n"
+
+
+def test_a_handler_that_fails_harms_nothing(patient: Patient, do: Do) -> None:
+    do("manhole.install(verbose=False, connection_handler=lambda client: 1 / 0)")
+    for _ in range(2):
+        with patient.connect() as client:
+            assert client.read_all() == ""
+    assert do("answer = 1") == 1
+
+
+def test_without_a_thread_nothing_runs_until_it_is_called(patient: Patient, do: Do) -> None:
+    threads = count_threads(patient.pid)
+    do("m = manhole.install(verbose=False, thread=False)")
+    assert not os.path.exists(patient.default_path)
+    assert count_threads(patient.pid) == threads
+    do("m.reinstall()")
+    with conversation(patient.default_path) as client:
+        assert client.ask("6 * 7") == "42\n"
+    do("m.reinstall(); m.uninstall()")
+    assert not os.path.exists(patient.default_path)
+
+
+def test_a_oneshot_called_by_hand(patient: Patient, do: Do) -> None:
+    patient.say("m = manhole.install(verbose=False, thread=False); m.handle_oneshot(); answer = 'went on'")
+    wait_until_true(lambda: os.path.exists(patient.default_path))
+    client = _connect(patient)
+    with client:
+        client.read_until()
+        client.send("exit()\n")
+        client.read_all()
+    assert patient.told() == "went on"
+
+
+def _connect(patient: Patient) -> Conversation:
+    found = []
+
+    def connects() -> bool:
+        try:
+            found.append(patient.connect())
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        return True
+
+    wait_until_true(connects)
+    return found[0]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_the_applications_own_signals_reach_it_in_a_oneshot(patient: Patient, do: Do, signum: int) -> None:
+    """sys.exit() in a handler of SIGTERM ends the process although a session waits for input."""
+    do("import signal; signal.signal(signal.SIGTERM, lambda *a: sys.exit(7))")
+    patient.say("m = manhole.install(verbose=False, thread=False); m.handle_oneshot()")
+    wait_until_true(lambda: os.path.exists(patient.default_path))
+    with _connect(patient) as client:
+        client.read_until()
+        patient.process.send_signal(signum)
+        client.read_all()
+    code, _, _ = patient.finish()
+    assert code in (7, -signal.SIGINT)
+    assert not os.path.exists(patient.default_path)
+
+
+def test_stderr_of_a_session_may_stay_the_processs(patient: Patient, do: Do) -> None:
+    do("manhole.install(verbose=False, redirect_stderr=False)")
+    with conversation(patient.default_path) as client:
+        client.send("print('to the process', file=sys.stderr); 6 * 7\n")
+        assert client.read_until().endswith("42\n")
+        assert client.ask("1 / 0").endswith("ZeroDivisionError: division by zero\n")
+        client.send("exit()\n")
+        client.read_all()
+    patient.process.terminate()
+    assert patient.finish()[2] == "to the process\n"
+
+
+def test_clients_get_a_copy_of_what_the_application_prints(patient: Patient, do: Do) -> None:
+    do("manhole.install(verbose=False)")
+    with conversation(patient.default_path) as one, conversation(patient.default_path) as other:
+        do("print('to all'); print('and errors', file=sys.stderr)")
+        for client in (one, other):
+            client.read_until(b"and errors\n")
+        assert one.ask("print('mine')") == "mine\n"
+    patient.process.terminate()
+    _, out, err = patient.finish()
+    assert (out, err) == ("to all\n", "and errors\n")
+
+
+def test_the_copy_is_bounded_and_what_is_dropped_is_said(patient: Patient, do: Do) -> None:
+    """Half a gigabyte at a client that does not read: the application does not wait, nor does its memory grow."""
+    do("manhole.install(verbose=False); null = open(os.devnull, 'w'); sys.stdout = null")
+    with conversation(patient.default_path) as deaf:
+        grown = do(
+            "import resource; before = resource.getrusage(0).ru_maxrss; [print('x' * 10_000) for _ in range(50_000)]; "
+            "answer = resource.getrusage(0).ru_maxrss - before"
+        )
+        assert grown < 100_000  # KiB
+        text = ""
+
+        def told() -> bool:
+            """The application prints once more; what has room by then comes with the count."""
+            nonlocal text
+            do("print('and then')")
+            deaf.socket.settimeout(0.1)
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    text += deaf.socket.recv(1 << 20).decode()
+            return "not copied]" in text and text.endswith("and then\n")
+
+        wait_until_true(told)
+        counts = re.findall(r"\n\[manhole: (\d+) pieces of the application's output were not copied\]\n", text)
+        # each print() is two pieces, and nothing is lost without being counted
+        assert sum(map(int, counts)) > 90_000
+        assert len(text) < 20_000_000
+
+
+def test_messages_to_an_object_that_blocks_for_ever(patient: Patient, do: Do) -> None:
+    """Its lock is held by the main thread: neither install() nor a client waits for it."""
+    do("import _thread; lock = __import__('manhole.compat').compat.allocate_lock(); lock.acquire()")
+    do("sink = type('Sink', (), {'write': lambda self, text: lock.acquire()})()")
+    do("m = manhole.install(verbose_destination=sink)")
+    with conversation(patient.default_path) as client:
+        assert client.ask("6 * 7") == "42\n"
+    do("m.release()")
+    assert not os.path.exists(patient.default_path)
