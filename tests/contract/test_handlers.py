@@ -32,10 +32,8 @@ def do(patient: Patient) -> Do:
 
 def test_exec_executes_line_by_line_and_sends_nothing(patient: Patient, do: Do, short_path: Path) -> None:
     log = short_path / "log"
-    do(
     do(f"log = open({str(log)!r}, 'w')")
     do("manhole.install(connection_handler='exec', verbose_destination=log, locals=globals())")
-    )
     with patient.connect() as client:
         client.send("got = 6\nimport sys; sys.modules['__main__'].names['result'] = got * 7\n1 / 0\n\xff\nexit()\n")
         assert client.read_all() == ""
@@ -45,10 +43,8 @@ def test_exec_executes_line_by_line_and_sends_nothing(patient: Patient, do: Do, 
 
 def test_a_handler_of_ones_own_gets_the_unpatched_socket(patient: Patient, do: Do) -> None:
     do("exec('def handler(client):\\n f = client.makefile(\"rw\")\\n f.write(f.readline().upper())\\n f.flush()')")
-    do(
     do("kinds = []")
     do("wrapped = lambda client: (kinds.append([c.__module__ for c in type(client).__mro__]), handler(client))")
-    )
     do("manhole.install(verbose=False, connection_handler=wrapped)")
     with patient.connect() as client:
         client.send("shout\n")
@@ -57,9 +53,7 @@ def test_a_handler_of_ones_own_gets_the_unpatched_socket(patient: Patient, do: D
 
 
 def test_a_handler_of_ones_own_may_go_on_to_the_repl(patient: Patient, do: Do) -> None:
-    do(
     do("handler = lambda client: (client.sendall(b'hello\\n'), manhole.handle_connection_repl(client))")
-    )
     do("manhole.install(verbose=False, connection_handler=handler, locals={'mine': 6})")
     with patient.connect() as client:
         greeting = client.read_until()
