@@ -50,6 +50,8 @@ class Listener:
         self._running.acquire()
         self._ended.acquire()
         self._wake_read, self._wake_write = posix.pipe()
+        self._thread = compat.OwnThread()
+        self._is_paused = False
 
     def start(self, timeout: float) -> None:
         """Start the thread and return when it accepts.
@@ -60,7 +62,7 @@ class Listener:
         # A client that connects and leaves again before accept() must not leave the thread blocked there.
         self._bound.socket.setblocking(False)
         try:
-            compat.start_thread(self._run, "manhole listener", self._idle_mask)
+            self._thread = compat.start_thread(self._run, "manhole listener", self._idle_mask)
         except RuntimeError as error:
             self._ended.release()
             self.stop()
@@ -69,6 +71,31 @@ class Listener:
             self.stop()
             raise StartFailed(self._bound.path, f"its thread did not run within {timeout} seconds")
         self._log(f"listening on {self._bound.path}")
+
+    def pause(self, timeout: float) -> bool:
+        """End the thread for a while, if there is no other; clients that come meanwhile wait in the backlog.
+
+        :param timeout: seconds to wait for its end.
+        :returns: whether resume() is due.
+        """
+        if self._sessions:
+            return False
+        posix.write(self._wake_write, b"x")
+        self._is_paused = self._ended.acquire(timeout=timeout)
+        if self._is_paused:
+            self._thread.wait_gone(timeout)
+        return True
+
+    def resume(self) -> None:
+        """Start the thread again."""
+        if not self._is_paused and not self._ended.acquire(timeout=STOP_SECONDS):
+            return  # it has not seen the wake-up yet; when it does it ends: a manhole less, and no fork held up
+        posix.read(self._wake_read, 1)
+        try:
+            self._thread = compat.start_thread(self._run, "manhole listener", self._idle_mask)
+        except RuntimeError as error:
+            self._ended.release()
+            self._log(f"stopped listening: {error}")
 
     def stop(self) -> None:
         """Remove the socket, disconnect all clients and wait for the threads, at most STOP_SECONDS in all.
@@ -113,8 +140,9 @@ class Listener:
             poll = compat.make_poll()
             poll.register(self._bound.socket.fileno(), select.POLLIN)
             poll.register(self._wake_read, select.POLLIN)
-            self._running.release()
-            self._log("waiting for a connection")
+            if self._running.locked():  # the first time
+                self._running.release()
+                self._log("waiting for a connection")
             while self._wake_read not in dict(poll.poll()):
                 self._accept()
         except BaseException as error:  # noqa: BLE001 - our thread must not print a traceback into the application

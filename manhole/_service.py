@@ -6,6 +6,7 @@ import _socket
 import atexit
 import os
 import sys
+from collections.abc import Callable
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -27,6 +28,9 @@ __all__ = ["Manhole", "handle_connection_exec", "handle_connection_repl", "insta
 LOCK_SECONDS = 10.0
 # The same for the thread that watches for a signal.
 WATCHER_SECONDS = 1.0
+# How long a fork may be held up for the sake of having no thread at that moment. Arbitrary; it takes a tenth of a
+# millisecond, and a few GIL waits where other threads are busy.
+PAUSE_SECONDS = 0.1
 
 
 class Manhole:
@@ -41,6 +45,7 @@ class Manhole:
         self._listener: Listener | None = None
         self._listening = compat.allocate_lock()  # held while _listener is made, used or undone
         self._in_oneshot = compat.allocate_lock()
+        self._asked = False  # for a oneshot, and not served yet
         self._hooks: list[SignalHook] = []
         self._watcher: SignalWatcher | None = None
 
@@ -83,18 +88,20 @@ class Manhole:
         For a signal handler (that is what ``oneshot_on`` does with it), any thread, a greenlet, a forked child. Takes
         no lock that could be held and raises no Exception. While one is under way, another call does nothing.
         """
-        if not self._in_oneshot.acquire(False):
-            return
-        try:
-            self._serve_one()
-        except Exception as error:  # noqa: BLE001 - an error inside never reaches the application
-            self._log(f"no session: {error}")
-        finally:
-            self._in_oneshot.release()
+        self._asked = True
+        while self._asked and self._in_oneshot.acquire(False):
+            try:
+                self._serve_one()
+            except Exception as error:  # noqa: BLE001 - an error inside never reaches the application
+                self._log(f"no session: {error}")
+                self._asked = False
+            finally:
+                self._in_oneshot.release()
 
     def _serve_one(self) -> None:
         if self._listener is not None:
             self._log(f"already listening on {self.socket_path}, connect there")
+            self._asked = False
             return
         bound = bind_socket(self.socket_path)
         try:
@@ -106,6 +113,7 @@ class Manhole:
             else:
                 session.serve(self._make_handler(with_threads=False))
         finally:
+            self._asked = False  # who asks from here on finds this socket gone, and wants another
             bound.close()
 
     def _make_handler(self, with_threads: bool) -> Handler:
@@ -177,6 +185,23 @@ class Manhole:
                 except KeyboardInterrupt:
                     pass  # whoever waits for this process to end has waited long enough
 
+    def _before_fork(self) -> list[Callable[[], None]]:
+        """End the idle threads: a fork of a process with threads draws a warning from Python 3.12 on, and deserves it.
+
+        :returns: what the parent has to call afterwards to have them back.
+        """
+        resume: list[Callable[[], None]] = []
+        if self._watcher is not None:
+            self._watcher.pause(PAUSE_SECONDS)
+            resume.append(partial(self._watcher.resume, WATCHER_SECONDS))
+        if self._listening.acquire(False):
+            try:
+                if self._listener is not None and self._listener.pause(PAUSE_SECONDS):
+                    resume.append(self._listener.resume)
+            finally:
+                self._listening.release()
+        return resume
+
     def _after_fork(self) -> bool:
         """Let go of what is the parent's; whether this child has a manhole all the same, or will have."""
         parent = os.getppid()
@@ -217,6 +242,8 @@ class _State:
         self.lock = compat.allocate_lock()
         self.installed: Manhole | None = None
         self.hooked = False
+        self.forking: int | None = None  # ident of the thread that forks just now
+        self.resume: list[Callable[[], None]] = []
 
 
 _state = _State()
@@ -264,7 +291,10 @@ def install(**options: Any) -> Manhole:
                 raise AlreadyInstalled(_state.installed.socket_path)
             _release_locked(_state.installed)
         if not _state.hooked:
-            os.register_at_fork(after_in_child=_after_fork_in_child)  # cannot be taken back, so it checks the state
+            # These cannot be taken back, so they look whether there is something to do.
+            os.register_at_fork(
+                before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+            )
             _state.hooked = True
         compat.remember_root()
         manhole = Manhole(parsed)
@@ -346,8 +376,30 @@ def _at_exit() -> None:
         _state.installed._at_exit()
 
 
+def _before_fork() -> None:
+    if _state.installed is not None and _state.forking is None and compat.get_ident() not in compat.own_threads:
+        _state.forking = compat.get_ident()
+        try:
+            _state.resume = _state.installed._before_fork()
+        except OSError:
+            pass  # being released at the same moment
+
+
+def _after_fork_in_parent() -> None:
+    if _state.forking == compat.get_ident():
+        resume, _state.resume = _state.resume, []
+        for function in resume:
+            try:
+                function()
+            except OSError:
+                pass  # as above
+        _state.forking = None
+
+
 def _after_fork_in_child() -> None:
     """The parent's threads do not exist here, and what they held stays held."""
     _state.lock = compat.allocate_lock()
+    _state.forking = None
+    _state.resume = []
     if _state.installed is not None and not _state.installed._after_fork():
         _state.installed = None

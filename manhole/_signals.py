@@ -83,8 +83,10 @@ class SignalWatcher:
         self._ended = compat.allocate_lock()
         self._ended.acquire()
         self._is_wakeup = self._take_wakeup()
+        self._sigmask = sigmask
+        self._is_paused = False
         try:
-            compat.start_thread(self._watch, "manhole signal watcher", sigmask)
+            self._thread = compat.start_thread(self._watch, "manhole signal watcher", sigmask)
         except RuntimeError:
             self.close_after_fork()
             raise
@@ -114,11 +116,36 @@ class SignalWatcher:
         try:
             while True:
                 seen = posix.read(self._read, 256)
-                if _STOP in seen or not seen:
-                    break
                 if self._signum in seen:
                     self._function()
+                if _STOP in seen or not seen:
+                    break
         finally:
+            self._ended.release()
+
+    def pause(self, timeout: float) -> None:
+        """End the thread for a while; resume() is due then. For the time before a fork.
+
+        :param timeout: seconds to wait for its end.
+        """
+        # Signals to the child would wake the parent, before the child gets to let go of the pipe.
+        self._give_wakeup_back()
+        posix.write(self._write, bytes([_STOP]))
+        self._is_paused = self._ended.acquire(timeout=timeout)
+        if self._is_paused:
+            self._thread.wait_gone(timeout)
+
+    def resume(self, timeout: float) -> None:
+        """Start the thread again.
+
+        :param timeout: seconds to wait for the end of the one before, if pause() has not seen it.
+        """
+        if not self._is_paused and not self._ended.acquire(timeout=timeout):
+            return  # busy beyond measure; the Python handler still works
+        self._is_wakeup = self._take_wakeup()
+        try:
+            self._thread = compat.start_thread(self._watch, "manhole signal watcher", self._sigmask)
+        except RuntimeError:
             self._ended.release()
 
     def stop(self, timeout: float) -> None:

@@ -14,6 +14,7 @@ from manhole.compat._originals import allocate_lock, get_ident, make_poll, monot
 from manhole.compat._safely import clean_name, code_name, type_name
 from manhole.compat._threads import (
     ALL_SIGNALS,
+    OwnThread,
     current_sigmask,
     forget_dummy_thread,
     main_thread_ident,
@@ -28,6 +29,7 @@ __all__ = [
     "RUNTIMES",
     "Label",
     "Labeller",
+    "OwnThread",
     "Runtime",
     "Slots",
     "allocate_lock",

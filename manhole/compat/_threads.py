@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import _thread
+import posix
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from manhole.compat._originals import get_ident, original_or_none, start_new_thread
+from manhole.compat._originals import get_ident, monotonic, original_or_none, sleep, start_new_thread
 from manhole.compat._safely import attributes_of, clean_name
 
 __all__ = [
     "ALL_SIGNALS",
+    "OwnThread",
     "current_sigmask",
     "forget_dummy_thread",
     "main_thread_ident",
@@ -24,11 +27,36 @@ __all__ = [
 
 ALL_SIGNALS = frozenset(map(int, signal.valid_signals()))
 
+# Between two looks whether a thread that has returned is gone: microseconds, as a rule.
+GONE_SECONDS = 0.0001
+
 # Ident and name of each thread that start_thread() has running.
 own_threads: dict[int, str] = {}
 
 
-def start_thread(function: Callable[[], None], name: str, sigmask: Iterable[int]) -> None:
+class OwnThread:
+    """A running thread of ours.
+
+    :ivar native_id: the kernel's number for it, 0 until it runs.
+    """
+
+    native_id = 0
+
+    def wait_gone(self, timeout: float) -> None:
+        """Wait, at most *timeout* seconds, until the kernel has no such thread any more; its function has returned.
+
+        Linux alone tells of that; elsewhere this returns at once.
+        """
+        deadline = monotonic() + timeout
+        while monotonic() < deadline and self.native_id:
+            try:
+                posix.stat(f"/proc/self/task/{self.native_id}")
+            except OSError:
+                break
+            sleep(GONE_SECONDS)
+
+
+def start_thread(function: Callable[[], None], name: str, sigmask: Iterable[int]) -> OwnThread:
     """Run *function* on a new OS thread that `threading` does not know: it is neither listed nor waited for at exit.
 
     :param name: what a snapshot calls the thread.
@@ -38,9 +66,12 @@ def start_thread(function: Callable[[], None], name: str, sigmask: Iterable[int]
     :raises RuntimeError: if the system has no thread left.
     """
 
+    thread = OwnThread()
+
     def body() -> None:
         ident = get_ident()
         own_threads[ident] = name
+        thread.native_id = _thread.get_native_id()
         try:
             signal.pthread_sigmask(signal.SIG_SETMASK, sigmask)
             function()
@@ -53,6 +84,7 @@ def start_thread(function: Callable[[], None], name: str, sigmask: Iterable[int]
         start_new_thread(body, ())
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return thread
 
 
 def current_sigmask() -> set[int]:

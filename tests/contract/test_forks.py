@@ -37,11 +37,12 @@ def fork(do: Do) -> Iterator[Callable[..., int]]:
     children = []
 
     def fork(how: str = "os.fork", end: str = "os._exit(0)") -> int:
-        do("r, w = os.pipe()")
-        # The child waits on a pipe until the test closes it or goes, and ends in the way that its test is about.
+        do("posix = __import__('posix'); r, w = os.pipe(); ready, is_ready = os.pipe()")
+        # The child says that it is there, waits on a pipe until the test closes it or goes, and ends in the way that
+        # its test is about.
         pid = do(
-            f"child = {how}(); pid = child[0] if isinstance(child, tuple) else child; "
-            f"answer = pid or (os.close(w), __import__('posix').read(r, 1), {end})"
+            f"child = {how}(); pid = child[0] if isinstance(child, tuple) else child; answer = posix.read(ready, 1) "
+            f"and pid if pid else (posix.write(is_ready, b'x'), os.close(w), posix.read(r, 1), {end})"
         )
         children.append(pid)
         return int(pid)
@@ -181,3 +182,22 @@ def test_code_of_a_session_that_forks(patient: Patient, do: Do) -> None:
         child = int(client.ask("import posix; pid = posix.fork(); pid"))
         wait_until_true(lambda: _gone(child))
         assert client.ask("6 * 7") == "42\n"
+
+
+@pytest.mark.parametrize("option", ["thread=True", "activate_on='USR1'"])
+def test_a_fork_finds_no_thread_of_ours(patient: Patient, do: Do, option: str) -> None:
+    """Python 3.12 and later warn of a fork with threads; afterwards the parent listens as before."""
+    do("import warnings, posix; warnings.simplefilter('error')")
+    do(f"m = manhole.install(verbose=False, patch_fork=False, {option})")
+    count = "len(posix.listdir('/proc/self/task'))"
+    do(f"counts = []; os.register_at_fork(after_in_parent=lambda: counts.append({count}))")
+    do("os.register_at_fork(before=lambda: None)")
+    for _ in range(20):
+        assert do("pid = posix.fork() or posix._exit(0); answer = posix.waitpid(pid, 0)[1]") == 0
+    # hooks of the parent run in the order of their registration: ours has started the thread again by then
+    assert set(do("answer = counts")) <= {1, 2}
+    if option != "thread=True":
+        os.kill(patient.pid, signal.SIGUSR1)
+    wait_for(patient.default_path)
+    assert do("pid = posix.fork() or posix._exit(0); answer = posix.waitpid(pid, 0)[1]") == 0
+    wait_for(patient.default_path)
