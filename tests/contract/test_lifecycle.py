@@ -306,3 +306,20 @@ def test_exit_does_not_wait_for_code_whose_client_has_left() -> None:
             p.say("")
             wait_until_true(lambda: not os.path.exists(p.default_path))
         check_exit(p, "falls_off_the_end")
+
+
+def test_a_thread_that_does_not_start_is_an_error_that_leaves_nothing(
+    do: Do, traces: Callable[[], Any], patient: Patient
+) -> None:
+    do("import manhole._listener as listener; real = listener.Listener._run")
+    before = traces()
+    do("gate = __import__('manhole.compat').compat.allocate_lock(); gate.acquire()")
+    do("listener.Listener._run = lambda self: (gate.acquire(), gate.release(), self._ended.release())")
+    name, message = do("manhole.install(verbose=False, start_timeout=0.01)")
+    assert (name, "0.01 seconds" in message) == ("StartFailed", True)
+    assert not os.path.exists(patient.default_path)
+    do("gate.release(); listener.Listener._run = real")
+    wait_until_true(lambda: count_threads(patient.pid) == before[1])
+    do("manhole.install(verbose=False)")
+    with conversation(patient.default_path) as client:
+        assert client.ask("6 * 7") == "42\n"
