@@ -28,9 +28,11 @@ __all__ = ["Manhole", "handle_connection_exec", "handle_connection_repl", "insta
 LOCK_SECONDS = 10.0
 # The same for the thread that watches for a signal.
 WATCHER_SECONDS = 1.0
-# How long a fork may be held up for the sake of having no thread at that moment. Arbitrary; it takes a tenth of a
+# How long a fork may be held up for the sake of having no thread at that moment. Arbitrary; it takes about a
 # millisecond, and a few GIL waits where other threads are busy.
 PAUSE_SECONDS = 0.1
+# From this version on Python warns of a fork with threads; before, the millisecond would buy nothing.
+_FORK_WARNS = sys.version_info >= (3, 12)
 
 
 class Manhole:
@@ -186,7 +188,7 @@ class Manhole:
                     pass  # whoever waits for this process to end has waited long enough
 
     def _before_fork(self) -> list[Callable[[], None]]:
-        """End the idle threads: a fork of a process with threads draws a warning from Python 3.12 on, and deserves it.
+        """End the idle threads, for the warning that a fork with threads draws.
 
         :returns: what the parent has to call afterwards to have them back.
         """
@@ -292,9 +294,9 @@ def install(**options: Any) -> Manhole:
             _release_locked(_state.installed)
         if not _state.hooked:
             # These cannot be taken back, so they look whether there is something to do.
-            os.register_at_fork(
-                before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-            )
+            os.register_at_fork(after_in_child=_after_fork_in_child)
+            if _FORK_WARNS:
+                os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent)
             _state.hooked = True
         compat.remember_root()
         manhole = Manhole(parsed)
