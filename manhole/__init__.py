@@ -12,8 +12,9 @@ from manhole._errors import (
     SuspiciousClient,
     SuspiciousServer,
 )
+from manhole._manhole import Manhole
 from manhole._peer import PeerCredentials, get_peercred
-from manhole._service import Manhole, handle_connection_exec, handle_connection_repl, install, release
+from manhole._service import handle_connection_exec, handle_connection_repl, install, release
 from manhole._snapshot import Frame, Greenlet, Snapshot, Thread
 from manhole._snapshot import collect_snapshot as snapshot
 

@@ -89,13 +89,14 @@ class Channel:
             unsent, self._unsent = self._unsent, b""
             self._sock.sendall(unsent + data, _QUIETLY)
 
-    def offer(self, data: bytes) -> bool:
-        """Send *data* if the client has room for it now; False, and nothing was taken, if not. Never waits.
+    def offer(self, data: bytes, patience: float) -> bool:
+        """Send *data* if the client has room for it now; False, and nothing was taken, if not. Does not wait for it.
 
+        :param patience: seconds to wait for another thread that is sending just now.
         :raises OSError: if the client is gone.
         """
-        if not self._sending.acquire(False):
-            return False  # somebody waits for the client already
+        if not self._sending.acquire(timeout=patience):
+            return False  # that one waits for the client
         try:
             data_with_rest = self._unsent + data
             sent = self._sock.send(data_with_rest, _QUIETLY | _socket.MSG_DONTWAIT)

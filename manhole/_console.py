@@ -3,6 +3,7 @@
 from __future__ import annotations
 import __future__
 
+import _ast
 import builtins
 import codeop
 import os
@@ -24,6 +25,18 @@ _FUTURE_FLAGS = sum(getattr(__future__, name).compiler_flag for name in __future
 # codeop.compile_command() would do, but it silences warnings by swapping the process's filters meanwhile: those that
 # the application set at the same moment are lost, and all that it has shown once are shown again.
 _PARTIAL_FLAGS = codeop.PyCF_ALLOW_INCOMPLETE_INPUT | codeop.PyCF_DONT_IMPLY_DEDENT  # type: ignore[attr-defined]  # not in typeshed
+
+
+def _forgets_open_blocks() -> bool:
+    try:
+        compile("if 1: pass", FILENAME, "single", _PARTIAL_FLAGS, dont_inherit=True)
+    except SyntaxError:
+        return False
+    return True
+
+
+# PyPy takes a block that begins and ends in its first line for finished, so that no `else` could follow it.
+_FORGETS_OPEN_BLOCKS = _forgets_open_blocks()
 
 
 class _Exit:
@@ -136,7 +149,8 @@ class Console:
         if final:
             return self._compile_with(source + "\n", 0)
         try:
-            return self._compile_with(source, _PARTIAL_FLAGS)
+            code = self._compile_with(source, _PARTIAL_FLAGS)
+            return None if _FORGETS_OPEN_BLOCKS and self._ends_in_block(source) else code
         except SyntaxError:
             pass
         try:
@@ -145,6 +159,11 @@ class Console:
             if "incomplete input" not in str(error):
                 return self._compile_with(source, 0)  # raises the error as Python words it
         return None
+
+    def _ends_in_block(self, source: str) -> bool:
+        flags = self._flags | _ast.PyCF_ONLY_AST
+        tree: Any = compile(source, FILENAME, "single", flags, dont_inherit=True)
+        return not source.endswith("\n") and hasattr(tree.body[-1], "body")
 
     def _compile_with(self, source: str, flags: int) -> CodeType:
         code: CodeType = compile(source, FILENAME, "single", flags | self._flags, dont_inherit=True)

@@ -17,6 +17,8 @@ __all__ = ["Mirror"]
 # Pieces that wait to be handed out, and the size of one. Arbitrary: some screenfuls, and at most a few megabytes.
 MAX_PIECES = 512
 MAX_PIECE = 16_384  # characters
+# Seconds for a session's thread that is sending at the same moment. Arbitrary: a few GIL waits.
+PATIENCE = 0.05
 
 
 class Mirror:
@@ -97,7 +99,8 @@ class Mirror:
         missed += self._missed.get(channel, 0)
         note = f"\n[manhole: {missed} pieces of the application's output were not copied]\n" if missed else ""
         try:
-            taken = channel.offer(note.encode() + data) if data or note else True
+            # Who has just missed something is stuck, and the others shall not wait for it each time.
+            taken = channel.offer(note.encode() + data, 0 if missed else PATIENCE) if data or note else True
         except OSError:
             return  # the client is gone; its session notices
         if channel in self._missed:

@@ -201,7 +201,7 @@ class _Collection:
     def _thread_order(self) -> list[int]:
         """The main thread, the application's others as they began, the manhole's own."""
         main = compat.main_thread_ident()
-        idents = list(reversed(self.moment.stacks))
+        idents = compat.oldest_first(self.moment.stacks)
         return sorted(idents, key=lambda ident: (ident != main, ident in compat.own_threads))
 
 

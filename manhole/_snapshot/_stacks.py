@@ -2,7 +2,8 @@
 
 The application's threads run whenever the interpreter lets go of the GIL between two of our bytecodes; a greenlet may
 then switch in the middle of a walk along `f_back`, and the rest of the chain belongs to somebody else. So the walk is
-put together from C iterators that are consumed by one call: nothing runs in between.
+put together from C iterators that are consumed by one call: nothing runs in between. On PyPy some of them are written
+in Python, and a stack that changes meanwhile may be shown torn.
 """
 
 from __future__ import annotations
@@ -11,18 +12,17 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import accumulate, chain, repeat, takewhile
-from operator import attrgetter, is_, is_not, methodcaller
+from operator import attrgetter, is_, methodcaller
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-from manhole.compat import Slots
+from manhole.compat import Slots, in_stack
 
 __all__ = ["Line", "Moment", "read_moment", "read_stack"]
 
 Line = tuple[CodeType, int | None]
 
 _read_line = attrgetter("f_code", "f_lineno")
-_is_frame = partial(is_not, None)
 _is_none = partial(is_, None)
 
 
@@ -38,7 +38,7 @@ class Moment(NamedTuple):
 def _walks(frames: Iterable[FrameType]) -> Iterator[Iterator[Line]]:
     """For each frame an iterator along its callers; nothing is read before it is consumed."""
     chains = map(accumulate, map(chain, zip(frames), repeat(repeat("f_back"))), repeat(getattr))
-    return map(map, repeat(_read_line), map(takewhile, repeat(_is_frame), chains))
+    return map(map, repeat(_read_line), map(takewhile, repeat(in_stack), chains))
 
 
 def read_stack(get_frame: Callable[[Any], FrameType | None], unit: Any) -> list[Line]:

@@ -6,10 +6,13 @@ import gc
 import sys
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import compress
+from operator import is_not
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
+from manhole.compat import _continulets
 from manhole.compat._contract import Label, Labeller
 from manhole.compat._originals import get_ident, sleep
 from manhole.compat._safely import clean_name, code_name, function_name
@@ -19,6 +22,7 @@ __all__ = [
     "blind_spots",
     "collect_greenlets",
     "greenlet_slots",
+    "in_stack",
     "leave_thread",
     "make_labeller",
     "name",
@@ -32,6 +36,11 @@ SLICE = 20_000
 name = "greenlet"
 
 
+# Whether a frame met on the way along `f_back`, or None, is still of the stack. In C, so that the whole walk is one C
+# call, but where a stack's end has to be looked for.
+in_stack: Callable[[Any], bool] = (
+    _continulets.in_stack if "_continuation" in sys.builtin_module_names else partial(is_not, None)
+)
 # By thread ident; weak, so that nothing is kept alive.
 _roots: dict[int, weakref.ref[Any]] = {}
 
@@ -55,6 +64,10 @@ def greenlet_slots() -> Slots | None:
     cls = _greenlet_type()
     if cls is None:
         return None
+    if _continulets.is_used():
+        return Slots(
+            _continulets.top_frame, _continulets.parent, _continulets.dead, _continulets.active, _continulets.run
+        )
     slots: dict[str, Any] = cls.__dict__  # type: ignore[assignment]  # a mappingproxy
     return Slots(
         slots["gr_frame"].__get__,

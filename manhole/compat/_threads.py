@@ -19,6 +19,7 @@ __all__ = [
     "current_sigmask",
     "forget_dummy_thread",
     "main_thread_ident",
+    "oldest_first",
     "own_threads",
     "start_thread",
     "thread_ident",
@@ -132,5 +133,10 @@ def main_thread_ident() -> int | None:
     # Only the idents: a variable with the frames, this function's among them, would be a ring that keeps them all.
     idents = list(sys._current_frames())
     known: int | None = threading.main_thread().ident
-    # The interpreter lists its threads newest first.
-    return known if known in idents else idents[-1]
+    return known if known in idents else oldest_first(idents)[0]
+
+
+def oldest_first(idents: Iterable[int]) -> list[int]:
+    """Thread idents in the order of `sys._current_frames()` as the threads began: CPython has the newest first."""
+    idents = list(idents)
+    return idents if sys.implementation.name == "pypy" else idents[::-1]

@@ -17,19 +17,8 @@ FORKS = ["os.fork", "__import__('posix').fork", "os.forkpty"] + (
 
 
 @pytest.fixture
-def patient() -> Iterator[Patient]:
-    with Patient("commands.py", RUNTIME, flags=["-W", "ignore"]) as patient:
-        assert patient.told() == "ready"
-        yield patient
-
-
-@pytest.fixture
-def do(patient: Patient) -> Do:
-    def do(line: str) -> Any:
-        patient.say(line)
-        return patient.told()
-
-    return do
+def patient(commanded: Patient) -> Patient:
+    return commanded
 
 
 @pytest.fixture

@@ -4,30 +4,19 @@ import contextlib
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import RUNTIME, Conversation, Patient, conversation, count_threads, wait_until_true
+from harness import Conversation, Patient, conversation, count_threads, wait_until_true
 
 Do = Callable[[str], Any]
 
 
 @pytest.fixture
-def patient() -> Iterator[Patient]:
-    with Patient("commands.py", RUNTIME, flags=["-W", "ignore"]) as patient:
-        assert patient.told() == "ready"
-        yield patient
-
-
-@pytest.fixture
-def do(patient: Patient) -> Do:
-    def do(line: str) -> Any:
-        patient.say(line)
-        return patient.told()
-
-    return do
+def patient(commanded: Patient) -> Patient:
+    return commanded
 
 
 def test_exec_executes_line_by_line_and_sends_nothing(patient: Patient, do: Do, short_path: Path) -> None:

@@ -4,7 +4,7 @@ import errno
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,8 @@ Do = Callable[[str], Any]
 
 
 @pytest.fixture
-def patient() -> Iterator[Patient]:
-    with Patient("commands.py", RUNTIME) as patient:
-        assert patient.told() == "ready"
-        yield patient
-
-
-@pytest.fixture
-def do(patient: Patient) -> Do:
-    def do(line: str) -> Any:
-        patient.say(line)
-        return patient.told()
-
-    return do
+def patient(commanded: Patient) -> Patient:
+    return commanded
 
 
 @pytest.fixture

@@ -12,7 +12,11 @@ import manhole
 how = sys.argv[2]
 options = {name: ast.literal_eval(value) for name, value in (option.split("=", 1) for option in sys.argv[3:])}
 wait = options.pop("wait", False)
-runtime_of(sys.argv[1]).patch()
+runtime = runtime_of(sys.argv[1])
+runtime.patch()
+# As every application does. Were gevent's hub first made at exit, while a session makes one on its own thread, the two
+# would deadlock in gevent's patched import lock.
+runtime.sleep(0)
 manhole.install(**options)
 tell("installed")
 if wait:
