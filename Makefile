@@ -1,15 +1,20 @@
-# Everything is made inside this folder, in .cache/ and .tox/; `make clean` removes it all. For GNU make.
+# Everything but `make matrix`'s Debian is made inside this folder, in .cache/ and .tox/; `make clean` removes it all.
+# For GNU make.
 
 PYTHON ?= python3
 RUNTIME ?= gevent
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean check-python
+.PHONY: help demo found test smoke matrix lint clean check-python
 
 help:
 	@echo 'make demo     hang a real server and look into it with manhole-cli'
 	@echo '              RUNTIME=gevent (default), eventlet or threads'
-	@echo 'make test     the whole test suite against the built wheel, on every Python this machine has'
+	@echo 'make test     the whole test suite against the built wheel, on every Python this machine has;'
+	@echo '              INTERPRETERS="python3.11 pypy3.11" chooses among them'
+	@echo 'make smoke    the same with the shortest way through everything instead of the suite'
+	@echo 'make matrix   make test, and on CPython 3.14, 3.15 and PyPy 3.11 too where the machine lacks them: in a'
+	@echo '              Debian of their own outside this folder, which it makes (as root; 700 MB)'
 	@echo 'make lint     ruff and mypy'
 	@echo 'make clean    remove what the others have made'
 
@@ -40,29 +45,49 @@ demo: .cache/demo-$(RUNTIME)/ready
 
 # --- tests
 
-VERSIONS := 3.10 3.11 3.12 3.13
+INTERPRETERS ?= python3.10 python3.11 python3.12 python3.13 python3.14 python3.15 pypy3.11
 
 # pyenv's own commands answer only for the versions selected with it, so each version's folder is added too: at the
 # end, for what the user has put on the PATH comes first.
 empty :=
 PYENV := $(or $(PYENV_ROOT),$(HOME)/.pyenv)
-PYENV_BINS := $(wildcard $(foreach version,$(VERSIONS),$(PYENV)/versions/$(version).*/bin))
+PYENV_BINS := $(wildcard $(foreach name,$(INTERPRETERS),$(PYENV)/versions/$(subst python,,$(name))[.-]*/bin))
 export PATH := $(PATH)$(subst $(empty) /,:/,$(empty) $(PYENV_BINS))
 
-# The versions that run here. An attempt, because a file of that name may be pyenv's stand-in, which only says no. The
-# `:` because make throws the output away where the last command was not found.
-FOUND = $(shell PATH='$(PATH)'; for version in $(VERSIONS); do IFS=:; for folder in $$PATH; do \
-	"$$folder/python$$version" -c '' >/dev/null 2>&1 && echo $$version && break; done; done; :)
+# The interpreters that run here. An attempt, because a file of that name may be pyenv's stand-in, which only says no.
+# The `:` because make throws the output away where the last command was not found.
+FOUND = $(shell PATH='$(PATH)'; for name in $(INTERPRETERS); do IFS=:; for folder in $$PATH; do \
+	"$$folder/$$name" -c '' >/dev/null 2>&1 && echo $$name && break; done; done; :)
+LACKING = $(filter-out $(FOUND),$(INTERPRETERS))
 
-# tox is asked for the versions found and not allowed to skip one, so that none is left out in silence.
-test: .cache/test/ready
+found:
+	@echo '$(FOUND)'
+
+# tox calls python3.10 py310 and pypy3.11 pypy311.
+FACTORS = $(subst .,,$(subst python,py,$(FOUND)))
+# All environments of an interpreter, or the one that has all libraries.
+test_envs = $(FACTORS:%=-f %)
+smoke_envs = $(FACTORS:%=-e %-threads) -- tests/smoke
+
+# tox is asked for what was found and not allowed to skip any, so that none is left out in silence.
+test smoke: .cache/test/ready
 	$(eval FOUND := $(FOUND))
-	@echo 'Python on this machine:     $(or $(FOUND),none of $(VERSIONS))'
-	@echo 'not on this machine:        $(or $(filter-out $(FOUND),$(VERSIONS)),-)'
+	@echo 'on this machine:      $(or $(FOUND),none of $(INTERPRETERS))'
+	@echo 'not on this machine:  $(or $(LACKING),-)'
 	@test -n '$(FOUND)'
-	@.cache/test/bin/tox run --skip-missing-interpreters false $(foreach version,$(FOUND),-f py$(subst .,,$(version)))
-	@echo 'tested with Python:         $(FOUND)'
-	@echo 'not on this machine:        $(or $(filter-out $(FOUND),$(VERSIONS)),-)'
+	@.cache/test/bin/tox run --skip-missing-interpreters false $($@_envs)
+	@echo 'tested with:          $(FOUND)'
+	@echo 'not on this machine:  $(or $(LACKING),-)'
+
+# What the Debian of tools/matrix.sh has.
+IN_MATRIX := python3.14 python3.15 pypy3.11
+
+# What this machine lacks first: it tells the more.
+matrix:
+	$(eval FOUND := $(FOUND))
+	@tools/matrix.sh prepare
+	@$(if $(filter $(IN_MATRIX),$(LACKING)),tools/matrix.sh make test INTERPRETERS='$(filter $(IN_MATRIX),$(LACKING))')
+	@$(if $(FOUND),$(MAKE) --no-print-directory test)
 
 lint: .cache/test/ready
 	@.cache/test/bin/tox run -e lint,types
