@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from types import ModuleType
+from types import BuiltinFunctionType, ModuleType
 from typing import NoReturn
 
 from manhole import __version__
@@ -78,14 +78,15 @@ def _converse(target: Target, timeout: float) -> None:
 
 
 def _import_readline() -> ModuleType | None:
-    """The readline module, where it is there and input() would use it."""
+    """The readline module, where input() would use it and the timer of LineEditor may raise out of it."""
     if not os.isatty(1):
         return None
     try:
         import readline
     except ImportError:
         return None
-    return readline
+    # PyPy's is a line editor in Python: an exception in the midst of it leaves the terminal in its hands.
+    return readline if isinstance(readline.set_startup_hook, BuiltinFunctionType) else None
 
 
 class _Parser(argparse.ArgumentParser):

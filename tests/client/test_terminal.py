@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import readline
 import stat
 import sys
 from pathlib import Path
+from types import BuiltinFunctionType
 
 import pexpect
 import pytest
@@ -21,7 +23,12 @@ sys.exit(main())
 """
 
 
-@pytest.fixture(params=["readline", "without"])
+NO_READLINE = pytest.mark.skipif(
+    not isinstance(readline.set_startup_hook, BuiltinFunctionType), reason="this Python's readline is not used"
+)
+
+
+@pytest.fixture(params=[pytest.param("readline", marks=NO_READLINE), "without"])
 def start(request, spawn, start_fake):
     """Start a fake and the command in conversation with it, with readline and without; at the first prompt."""
 
@@ -85,6 +92,7 @@ def test_a_paste_of_many_lines_arrives_whole(start):
     assert [fake.expect("line") for _ in lines] == lines
 
 
+@NO_READLINE
 def test_a_bracketed_paste_arrives_line_by_line(start_readline, environment, tmp_path):
     """readline hands over such a paste as one text with line ends in it; the history gets the lines all the same."""
     inputrc = tmp_path / "inputrc"
@@ -152,6 +160,7 @@ def test_output_while_the_user_types_is_shown_at_once(start):
     assert fake.expect("line") == "half"
 
 
+@NO_READLINE
 def test_output_wipes_the_prompt_and_brings_it_back(start_readline):
     fake, child = start_readline()
     child.send("hal")
@@ -160,6 +169,7 @@ def test_output_wipes_the_prompt_and_brings_it_back(start_readline):
     child.expect_exact("\r       \rnews\r\n>>> hal")
 
 
+@NO_READLINE
 def test_text_typed_over_several_rows_survives_output(start_readline):
     fake, child = start_readline(columns=20)
     child.send("x" * 30)
@@ -170,6 +180,7 @@ def test_text_typed_over_several_rows_survives_output(start_readline):
     assert fake.expect("line") == "x" * 30 + "y"
 
 
+@NO_READLINE
 def test_unfinished_output_is_continued_not_repeated(start_readline):
     fake, child = start_readline()
     child.sendline("hang")
@@ -292,6 +303,7 @@ def read_history(environment: dict[str, str]) -> list[str]:
     return Path(environment["MANHOLE_HISTORY"]).read_text().splitlines()
 
 
+@NO_READLINE
 def test_every_line_is_in_the_history_before_it_is_answered(start_readline, environment):
     """So that it survives kill -9; answers to questions of the running code may be secrets and are not kept."""
     fake, child = start_readline()
@@ -308,6 +320,7 @@ def test_every_line_is_in_the_history_before_it_is_answered(start_readline, envi
     assert stat.S_IMODE(Path(environment["MANHOLE_HISTORY"]).stat().st_mode) == 0o600
 
 
+@NO_READLINE
 def test_the_history_is_offered_again(start_readline, environment):
     Path(environment["MANHOLE_HISTORY"]).write_text("from yesterday\n")
     Path(environment["MANHOLE_HISTORY"]).chmod(0o644)
@@ -317,6 +330,7 @@ def test_the_history_is_offered_again(start_readline, environment):
     assert stat.S_IMODE(Path(environment["MANHOLE_HISTORY"]).stat().st_mode) == 0o600
 
 
+@NO_READLINE
 def test_the_history_keeps_the_last_10000_lines(start_readline, environment):
     Path(environment["MANHOLE_HISTORY"]).write_text("".join(f"line {n}\n" for n in range(10_000)))
     fake, child = start_readline()
@@ -327,6 +341,7 @@ def test_the_history_keeps_the_last_10000_lines(start_readline, environment):
     assert (kept[0], kept[-1]) == ("line 1", "one")
 
 
+@NO_READLINE
 def test_the_history_is_in_the_home_folder_by_default(start_readline, environment):
     del environment["MANHOLE_HISTORY"]
     fake, child = start_readline()
@@ -347,6 +362,7 @@ def test_a_history_that_cannot_be_used_is_one_warning_and_no_failure(spawn, star
     assert "manhole-cli" not in child.before + assert_ends(child, ExitStatus.OK)
 
 
+@NO_READLINE
 def test_a_history_that_becomes_unwritable_is_one_warning_and_no_failure(start_readline, environment):
     _fake, child = start_readline()
     Path(environment["MANHOLE_HISTORY"]).unlink()
@@ -359,6 +375,7 @@ def test_a_history_that_becomes_unwritable_is_one_warning_and_no_failure(start_r
     assert "manhole-cli" not in child.before
 
 
+@NO_READLINE
 def test_the_history_can_be_switched_off(start_readline, environment):
     environment["MANHOLE_HISTORY"] = ""
     _fake, child = start_readline()
@@ -367,6 +384,7 @@ def test_the_history_can_be_switched_off(start_readline, environment):
     assert list(Path(environment["HOME"]).iterdir()) == []
 
 
+@NO_READLINE
 def test_a_history_that_is_no_regular_file_is_left_alone(start_readline, environment):
     """/dev/null is the usual one; as root we could take it away from everybody."""
     path = Path(environment["MANHOLE_HISTORY"])
