@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import signal
+import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -13,10 +15,11 @@ from typing import NoReturn
 
 from manhole import __version__
 from manhole._errors import SuspiciousServer
-from manhole.client._connection import connect, receive_first
+from manhole.client._connection import RETRY_INTERVAL, connect, receive_first
 from manhole.client._history import History, default_history_path
 from manhole.client._locate import Target, locate
 from manhole.client._pipe import copy, say_hello
+from manhole.client._signal import parse_signal, send_signal
 from manhole.client._status import ExitStatus, Failure
 from manhole.client._terminal import Terminal
 
@@ -43,8 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parse(argv)
     target: Target | None = None
     try:
-        target = locate(options.target)
-        _converse(target, options.timeout)
+        deadline = time.monotonic() + options.timeout
+        if options.signal is not None:
+            send_signal(options.target, options.signal)
+        target, sock = _reach(options.target, deadline, patiently=options.signal is not None)
+        with sock:
+            _converse(sock, target, deadline, options.timeout)
         sys.stdout.flush()
     except Failure as failure:
         return _fail(failure.status, str(failure))
@@ -61,20 +68,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     return ExitStatus.OK
 
 
-def _converse(target: Target, timeout: float) -> None:
-    deadline = time.monotonic() + timeout
-    with connect(target, deadline) as sock:
-        if not os.isatty(0):
-            early = say_hello(sock, target, deadline, timeout)
-            copy(sock, target, early, 0, 1)
-            return
-        first = receive_first(sock, target, deadline)
-        readline = _import_readline()
-        history = None
-        if readline is not None:
-            history = History(readline, default_history_path(), _say)
-            history.load()
-        Terminal(sock, target, readline, history).converse(first, timeout)
+def _reach(argument: str, deadline: float, patiently: bool) -> tuple[Target, socket.socket]:
+    """The process's manhole, and a connection to it.
+
+    :param patiently: whether to try until *deadline* while there is none: a signal is to make it.
+    """
+    while True:
+        try:
+            target = locate(argument)
+            return target, connect(target, deadline)
+        except Failure as failure:
+            not_yet = failure.status in (ExitStatus.NO_MANHOLE, ExitStatus.NOBODY_LISTENS)
+            if not (patiently and not_yet) or time.monotonic() >= deadline:
+                raise
+        time.sleep(RETRY_INTERVAL)
+
+
+def _converse(sock: socket.socket, target: Target, deadline: float, timeout: float) -> None:
+    if not os.isatty(0):
+        early = say_hello(sock, target, deadline, timeout)
+        copy(sock, target, early, 0, 1)
+        return
+    first = receive_first(sock, target, deadline)
+    readline = _import_readline()
+    history = None
+    if readline is not None:
+        history = History(readline, default_history_path(), _say)
+        history.load()
+    Terminal(sock, target, readline, history).converse(first, timeout)
 
 
 def _import_readline() -> ModuleType | None:
@@ -115,6 +136,24 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         default=DEFAULT_TIMEOUT,
         help="how long to wait for the connection and for the first byte of an answer (default: %(default)g); "
         "what is evaluated may take as long as it likes",
+    )
+    signals = parser.add_mutually_exclusive_group()
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        short = number.name.removeprefix("SIG")
+        signals.add_argument(
+            f"-{short[-1]}",
+            f"-{short}",
+            dest="signal",
+            action="store_const",
+            const=number,
+            help=f"send {short} to the process before connecting",
+        )
+    signals.add_argument(
+        "-s",
+        "--signal",
+        metavar="SIGNAL",
+        type=parse_signal,
+        help="send this one, a name or a number, and try to connect until the timeout",
     )
     return parser.parse_args(argv)
 

@@ -12,7 +12,7 @@ from manhole._peer import PeerCredentials, get_peercred, overflow_uid
 from manhole.client._locate import Target
 from manhole.client._status import ExitStatus, Failure
 
-__all__ = ["check_listener", "connect", "connection_lost", "is_readable", "receive", "receive_first"]
+__all__ = ["RETRY_INTERVAL", "check_listener", "connect", "connection_lost", "is_readable", "receive", "receive_first"]
 
 RECEIVE_SIZE = 65536  # arbitrary; a dump of many stacks in a few calls
 REFUSAL = b"manhole: refused: "

@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -230,3 +232,33 @@ def test_no_sigmask() -> None:
     with start("idle", "sigmask=None") as patient, conversation(patient.default_path):
         idle = [mask for mask in blocked_signals(patient) if len(mask) < 10]
         assert idle.count(set()) >= 3
+
+
+@pytest.mark.parametrize(
+    ("option", "arguments"),
+    [
+        ("oneshot_on='USR2'", ["-2"]),
+        ("oneshot_on='USR1'", ["-USR1"]),
+        ("activate_on='USR1'", ["-s", "usr1"]),
+        ("activate_on='WINCH'", ["--signal", "SIGWINCH"]),
+    ],
+)
+def test_the_client_sends_the_signal_and_waits_for_the_socket(option: str, arguments: list[str]) -> None:
+    command = [str(Path(sys.executable).with_name("manhole-cli")), *arguments]
+    with start("ticking", option) as patient:
+        for target in (str(patient.pid), patient.default_path):
+            done = subprocess.run(
+                [*command, target], input="6 * 7\n", capture_output=True, text=True, timeout=DEADLINE, check=False
+            )
+            assert (done.returncode, done.stdout, done.stderr) == (0, "42\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"), [(["-s", "NOSUCH", "1"], 2), (["-2", "./somewhere"], 2), (["-2", "999999999"], 3)]
+)
+def test_a_signal_that_cannot_be_sent_is_one_line(arguments: list[str], status: int) -> None:
+    command = [str(Path(sys.executable).with_name("manhole-cli")), *arguments]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (status, "", 1)
