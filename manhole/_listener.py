@@ -141,8 +141,10 @@ class Listener:
             poll.register(self._bound.socket.fileno(), select.POLLIN)
             poll.register(self._wake_read, select.POLLIN)
             if self._running.locked():  # the first time
-                self._running.release()
+                # Before start() returns: a thread that then waited for the GIL while uWSGI forks would leave the child
+                # waiting for it for ever (uwsgi#2387).
                 self._log("waiting for a connection")
+                self._running.release()
             while self._wake_read not in dict(poll.poll()):
                 self._accept()
         except BaseException as error:  # noqa: BLE001 - our thread must not print a traceback into the application

@@ -57,6 +57,7 @@ class Manhole:
         self._asked = False  # for a oneshot, and not served yet
         self._hooks: list[SignalHook] = []
         self._watcher: SignalWatcher | None = None
+        self._pid = os.getpid()
 
     @property
     def socket_path(self) -> str:
@@ -82,6 +83,7 @@ class Manhole:
 
         May be called from any thread or greenlet, not from a signal handler.
         """
+        self.leave_parent()
         with self._listening:
             if self._listener is None:
                 self._listen()
@@ -97,6 +99,7 @@ class Manhole:
         For a signal handler (that is what ``oneshot_on`` does with it), any thread, a greenlet, a forked child. Takes
         no lock that could be held and raises no Exception. While one is under way, another call does nothing.
         """
+        self.leave_parent()
         self._asked = True
         while self._asked and self._in_oneshot.acquire(False):
             try:
@@ -153,6 +156,9 @@ class Manhole:
         listener = Listener(bound, self._make_handler(with_threads=True), self._log, self._idle_mask(), code_mask)
         listener.start(self._options.start_timeout)
         self._listener = listener
+        if sys.modules.get("multiprocessing.process") and sys.modules["multiprocessing.process"].parent_process():
+            # multiprocessing leaves its children by os._exit(), which runs its own finalizers and not atexit's.
+            sys.modules["multiprocessing.util"].Finalize(None, self.at_exit, exitpriority=0)
 
     def _idle_mask(self) -> set[int]:
         return self._inherited_mask.union(self._options.sigmask)
@@ -172,6 +178,8 @@ class Manhole:
             self._log(f"cannot start: {error}")
 
     def undo(self) -> None:
+        """Take back what begin() and all later calls have done; twice is harmless."""
+        self.leave_parent()
         for hook in self._hooks:
             hook.remove()
         self._hooks.clear()
@@ -185,6 +193,8 @@ class Manhole:
             self._log(f"no longer listening on {self.socket_path}")
 
     def at_exit(self) -> None:
+        """Remove the socket's file, and wait for the clients unless told not to."""
+        self.leave_parent()
         listener = self._listener
         if listener is not None:
             listener.remove_file()
@@ -211,11 +221,17 @@ class Manhole:
                 self._listening.release()
         return resume
 
-    def after_fork(self) -> bool:
-        """Let go of what is the parent's; whether this child has a manhole all the same, or will have."""
-        parent = os.getppid()
+    def leave_parent(self) -> None:
+        """In a forked child, let go of what is the parent's; elsewhere and afterwards it does nothing.
+
+        Called by Python's fork hook, and by all else that could touch the parent's: uWSGI forks without the hooks.
+        """
+        if os.getpid() == self._pid:
+            return
+        self._pid = os.getpid()
         listener, self._listener = self._listener, None
         self._listening = compat.allocate_lock()
+        self._in_oneshot = compat.allocate_lock()
         self.around.router.reset_after_fork()
         self.around.mirror.reset_after_fork()
         self._log.reset_after_fork()
@@ -224,6 +240,11 @@ class Manhole:
             watcher.close_after_fork()
         if listener is not None:
             listener.close_after_fork()
+
+    def after_fork(self) -> bool:
+        """What the fork hook does in the child: whether it has a manhole all the same, or will have."""
+        parent = self._pid
+        self.leave_parent()
         if self._options.why_forks_are_not_followed is None:
             try:
                 compat.start_thread(partial(self._follow, parent), "manhole reinstall", self._idle_mask())
@@ -238,7 +259,3 @@ class Manhole:
         if self._registry.installed is self:
             self._log(f"forked from {parent}")
             self._activate()
-            # multiprocessing leaves its children by os._exit(), which runs its own finalizers and not atexit's.
-            finalizers = getattr(sys.modules.get("multiprocessing.util"), "Finalize", None)
-            if finalizers is not None:
-                finalizers(None, self.at_exit, exitpriority=0)

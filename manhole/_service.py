@@ -33,9 +33,20 @@ class _State:
         self.hooked = False
         self.forking: int | None = None  # ident of the thread that forks just now
         self.resume: list[Callable[[], None]] = []
+        self.pid = os.getpid()
+
+    def notice_fork(self) -> None:
+        """Where the fork hooks have not run (uWSGI forks without them), forget what the parent has installed."""
+        if self.pid != os.getpid():
+            self.pid = os.getpid()
+            self.lock = compat.allocate_lock()
+            installed, self.installed = self.installed, None
+            if installed is not None:
+                installed.leave_parent()
 
     def release(self, manhole: Manhole) -> None:
         """Undo the installation of *manhole*, if it is the installed one."""
+        self.notice_fork()
         with _Locked():
             _release_locked(manhole)
 
@@ -79,6 +90,7 @@ def install(**options: Any) -> Manhole:
     is imported.
     """
     parsed = parse_options(options)
+    _state.notice_fork()
     with _Locked():
         if _state.installed is not None:
             if parsed.strict:
@@ -187,6 +199,7 @@ def _after_fork_in_parent() -> None:
 
 def _after_fork_in_child() -> None:
     """The parent's threads do not exist here, and what they held stays held."""
+    _state.pid = os.getpid()
     _state.lock = compat.allocate_lock()
     _state.forking = None
     _state.resume = []

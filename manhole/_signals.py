@@ -14,6 +14,8 @@ from manhole._errors import ManholeError
 __all__ = ["SignalHook", "SignalWatcher"]
 
 _STOP = 0  # no signal has this number
+# Arbitrary; long enough for a loaded machine. If it is not, nothing but uWSGI minds.
+START_SECONDS = 1.0
 
 
 class SignalHook:
@@ -85,8 +87,12 @@ class SignalWatcher:
         self._is_wakeup = self._take_wakeup()
         self._sigmask = sigmask
         self._is_paused = False
+        self._running = compat.allocate_lock()
+        self._running.acquire()
         try:
             self._thread = compat.start_thread(self._watch, "manhole signal watcher", sigmask)
+            # A thread that waits for the GIL while uWSGI forks leaves the child waiting for it for ever (uwsgi#2387).
+            self._running.acquire(timeout=START_SECONDS)
         except RuntimeError:
             self.close_after_fork()
             raise
@@ -113,6 +119,8 @@ class SignalWatcher:
         return True
 
     def _watch(self) -> None:
+        if self._running.locked():  # the first time
+            self._running.release()
         try:
             while True:
                 seen = posix.read(self._read, 256)

@@ -7,14 +7,14 @@ import sys
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import compress
-from operator import is_not
+from itertools import chain, compress, repeat
+from operator import is_not, methodcaller
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 from manhole.compat import _continulets
 from manhole.compat._contract import Label, Labeller
-from manhole.compat._originals import get_ident, sleep
+from manhole.compat._originals import get_ident
 from manhole.compat._safely import clean_name, code_name, function_name
 
 __all__ = [
@@ -31,8 +31,6 @@ __all__ = [
     "version",
 ]
 
-# Objects examined between two chances for the application to run. Arbitrary: about a millisecond's worth.
-SLICE = 20_000
 name = "greenlet"
 
 
@@ -133,19 +131,20 @@ def _family(cls: type) -> set[type]:
 def collect_greenlets() -> list[Any]:
     """Every greenlet that the garbage collector knows; the caller must let go of the list.
 
-    The look-up of all objects is one C call that cannot be interrupted, about 10 ns an object; the rest lets the
-    application run between slices.
+    One C call that cannot be interrupted, and must not be: somebody may be building a tuple, which is resized in place
+    in the end, and the application gets a SystemError if anybody else holds a reference to it then. The list of all
+    objects does, so it is made, sifted and freed without a step of bytecode between.
     """
     cls = _greenlet_type()
     if cls is None or not _can_walk():
         return []
-    is_greenlet = _family(cls).__contains__
-    objects = gc.get_objects()
-    found: list[Any] = []
-    for start in range(0, len(objects), SLICE):
-        part = objects[start : start + SLICE]
-        found.extend(compress(part, map(is_greenlet, map(type, part))))
-        sleep(0)
+    box: list[list[Any]] = []  # the list of all objects is in there, once it is made and until it is freed
+    make = map(box.append, map(methodcaller("__call__"), (gc.get_objects,)))
+    told = map(map, repeat(_family(cls).__contains__), map(map, repeat(type), box))
+    sift = map(list, map(compress, box, told))
+    free = map(methodcaller("clear"), (box,))
+    steps: list[Any] = list(chain(make, sift, free))  # runs them
+    found: list[Any] = steps[1]
     return found
 
 

@@ -150,3 +150,14 @@ def test_dumps_while_greenlets_switch_keep_nothing_alive() -> None:
         # the one that has read "stop" is gone too
         wait_until_true(lambda: count_threads(patient.pid) < threads)
         assert open_descriptors(patient.pid) == descriptors
+
+
+def test_a_dump_does_not_disturb_a_tuple_that_is_being_built() -> None:
+    """CPython resizes it in place in the end, which fails if somebody else has got hold of it."""
+    with Patient("builds_tuples.py", RUNTIME, flags=["-W", "ignore"]) as patient:
+        assert [patient.told(), patient.told()] == ["building", "building"]
+        with conversation(patient.default_path) as client:
+            client.ask("import manhole")
+            client.ask("for _ in range(150): last = manhole.snapshot()", "")
+        readable, _, _ = select.select([patient._read], [], [], 0)
+        assert not readable, patient.told()

@@ -82,6 +82,8 @@ class Server:
                 stderr=subprocess.STDOUT,
                 # HOME: gunicorn has a control socket there
                 env={**os.environ, "PYTHONUNBUFFERED": "1", "HOME": str(folder), **(env or {})},
+                # gunicorn and uWSGI import from the working folder first, and the checkout is not what is tested
+                cwd=folder,
                 start_new_session=True,
             )
         self.pid = self.process.pid
