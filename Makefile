@@ -14,7 +14,7 @@ help:
 	@echo '              INTERPRETERS="python3.11 pypy3.11" chooses among them'
 	@echo 'make smoke    the same with the shortest way through everything instead of the suite'
 	@echo 'make matrix   make test, and on CPython 3.14, 3.15 and PyPy 3.11 too where the machine lacks them: in a'
-	@echo '              Debian of their own outside this folder, which it makes (as root; 700 MB)'
+	@echo '              Debian of their own outside this folder, which it makes (as root; 1 GB)'
 	@echo 'make lint     ruff and mypy'
 	@echo 'make clean    remove what the others have made'
 
