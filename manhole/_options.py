@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -51,6 +52,8 @@ class Options:
         """None if a forked child gets a manhole of its own."""
         if not self.patch_fork:
             return "patch_fork is off"
+        if sys.implementation.name == "pypy":
+            return "a thread that begins in PyPy's fork hook crashes the child"
         if self.activate_on is not None or self.oneshot_on is not None:
             return "a child is opened by the signal, as its parent is"
         if self.socket_path is not None:

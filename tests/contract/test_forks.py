@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import RUNTIME, Patient, conversation, wait_until_true
+from harness import RUNTIME, Patient, conversation, count_threads, wait_until_true
 
 Do = Callable[[str], Any]
 
@@ -189,5 +189,7 @@ def test_a_fork_finds_no_thread_of_ours(patient: Patient, do: Do, option: str) -
     if option != "thread=True":
         os.kill(patient.pid, signal.SIGUSR1)
     wait_for(patient.default_path)
+    # The threads of the session that wait_for() had are still ending, and a fork would rightly warn of them.
+    wait_until_true(lambda: count_threads(patient.pid) == (2 if option == "thread=True" else 3))
     assert do("pid = posix.fork() or posix._exit(0); answer = posix.waitpid(pid, 0)[1]") == 0
     wait_for(patient.default_path)
