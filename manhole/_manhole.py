@@ -16,6 +16,7 @@ from manhole._log import Log
 from manhole._mirror import Mirror
 from manhole._options import Options
 from manhole._paths import bind_socket, default_path
+from manhole._session import Session
 from manhole._signals import SignalHook, SignalWatcher
 from manhole._stdio import Router
 
@@ -55,6 +56,7 @@ class Manhole:
         self._listening = compat.allocate_lock()  # held while _listener is made, used or undone
         self._in_oneshot = compat.allocate_lock()
         self._asked = False  # for a oneshot, and not served yet
+        self._oneshot: Session | None = None  # under way
         self._hooks: list[SignalHook] = []
         self._watcher: SignalWatcher | None = None
         self._pid = os.getpid()
@@ -123,8 +125,10 @@ class Manhole:
             if session is None:
                 self._log("nobody has connected")
             else:
+                self._oneshot = session
                 session.serve(self._make_handler(with_threads=False))
         finally:
+            self._oneshot = None
             self._asked = False  # who asks from here on finds this socket gone, and wants another
             bound.close()
 
@@ -240,6 +244,9 @@ class Manhole:
             watcher.close_after_fork()
         if listener is not None:
             listener.close_after_fork()
+        oneshot, self._oneshot = self._oneshot, None
+        if oneshot is not None:
+            oneshot.close_after_fork()
 
     def after_fork(self) -> bool:
         """What the fork hook does in the child: whether it has a manhole all the same, or will have."""

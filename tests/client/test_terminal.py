@@ -293,7 +293,7 @@ def test_output_into_a_file_is_no_terminals(spawn, command, start_fake, tmp_path
     child = spawn("-c", f'exec "{command}" "{fake.path}" >"{output}"', program="/bin/sh")
     child.sendline("one")
     assert fake.expect("line") == "one"
-    fake.say("CLOSE")
+    child.sendline("exit()")  # read behind the answer to the first
     assert_ends(child, ExitStatus.OK)
     assert output.read_text().startswith("fake greeting\n")
     assert "ran: one\n" in output.read_text()
@@ -350,6 +350,7 @@ def test_the_history_is_in_the_home_folder_by_default(start_readline, environmen
     assert Path(environment["HOME"], ".manhole_history").read_text() == "one\n"
 
 
+@NO_READLINE
 def test_a_history_that_cannot_be_used_is_one_warning_and_no_failure(spawn, start_fake, environment):
     environment["MANHOLE_HISTORY"] = environment["HOME"]  # a folder
     fake = start_fake()

@@ -21,8 +21,12 @@ def patient():
 
 @pytest.fixture(scope="module")
 def greeting(patient: Patient) -> str:
+    threads = count_threads(patient.pid)
     with patient.connect() as client:
-        return client.read_until()
+        greeting = client.read_until()
+    # Else the threads of this session, still ending, may be in a later one's dump.
+    wait_until_true(lambda: count_threads(patient.pid) == threads)
+    return greeting
 
 
 def line_of(text: str) -> int:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from harness import RUNTIME, Patient, conversation, count_threads, wait_until_true
 
 Do = Callable[[str], Any]
+
+FOLLOWS = pytest.mark.skipif(sys.implementation.name == "pypy", reason="forks are not followed on PyPy")
 
 FORKS = ["os.fork", "__import__('posix').fork", "os.forkpty"] + (
     ["__import__('gevent.os').os.fork"] if RUNTIME == "gevent" else []
@@ -60,6 +63,7 @@ def wait_for(path: str) -> None:
     wait_until_true(lambda: accepts(path))
 
 
+@FOLLOWS
 @pytest.mark.parametrize("how", FORKS)
 def test_a_child_has_its_own_and_the_parent_keeps_its_own(
     patient: Patient, do: Do, fork: Callable[..., int], how: str
@@ -74,6 +78,7 @@ def test_a_child_has_its_own_and_the_parent_keeps_its_own(
     wait_for(patient.default_path)
 
 
+@FOLLOWS
 @pytest.mark.parametrize(
     "end", ["os._exit(0)", "sys.exit(0)", "os.kill(os.getpid(), 9)", "os.execv('/bin/true', ['true'])"]
 )
@@ -96,6 +101,7 @@ def _gone(pid: int) -> bool:
         return True
 
 
+@FOLLOWS
 def test_a_child_removes_its_socket_at_its_exit(do: Do, fork: Callable[..., int]) -> None:
     do("m = manhole.install(verbose=False, reinstall_delay=0)")
     child = fork("os.fork", "sys.exit(0)")
@@ -104,6 +110,7 @@ def test_a_child_removes_its_socket_at_its_exit(do: Do, fork: Callable[..., int]
     wait_until_true(lambda: not os.path.exists(f"/tmp/manhole-{child}"))
 
 
+@FOLLOWS
 def test_a_grandchild_has_one_too(do: Do, fork: Callable[..., int]) -> None:
     do("m = manhole.install(verbose=False, reinstall_delay=0)")
     do("r2, w2 = os.pipe()")
@@ -123,7 +130,8 @@ def test_a_grandchild_has_one_too(do: Do, fork: Callable[..., int]) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    ["patch_fork=False", "activate_on='USR1'", "oneshot_on='USR1'", "socket_path=SOCKET", "thread=False"],
+    ["patch_fork=False", "activate_on='USR1'", "oneshot_on='USR1'", "socket_path=SOCKET", "thread=False"]
+    + (["locals=None"] if sys.implementation.name == "pypy" else []),
 )
 def test_forks_that_are_not_followed(
     patient: Patient, do: Do, fork: Callable[..., int], options: str, short_path: Path

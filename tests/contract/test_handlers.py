@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,8 @@ def test_the_copy_is_bounded_and_what_is_dropped_is_said(patient: Patient, do: D
             "import resource; before = resource.getrusage(0).ru_maxrss; [print('x' * 10_000) for _ in range(50_000)]; "
             "answer = resource.getrusage(0).ru_maxrss - before"
         )
-        assert grown < 100_000  # KiB
+        # PyPy's collector lets garbage grow to a multiple of what is in use; five hundred went through.
+        assert grown < (300_000 if sys.implementation.name == "pypy" else 100_000)  # KiB
         text = ""
 
         def told() -> bool:

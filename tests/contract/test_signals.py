@@ -143,6 +143,22 @@ def test_a_oneshot_client_that_is_killed_ends_it() -> None:
         assert patient.told()
 
 
+def test_code_of_a_oneshot_that_forks() -> None:
+    """The child lets go of the client, and is no second server for it."""
+    with start("ticking", "oneshot_on='USR2'") as patient:
+        patient.process.send_signal(signal.SIGUSR2)
+        with connect_soon(patient) as client:
+            client.read_until()
+            child = int(client.ask("import posix; pid = posix.fork(); pid"))
+            try:
+                for number in range(20):
+                    assert client.ask(str(number)) == f"{number}\n"
+                client.send("exit()\n")
+                client.read_all()
+            finally:
+                os.kill(child, signal.SIGKILL)
+
+
 @pytest.mark.parametrize("by", ["main thread", "session"])
 def test_release_puts_handlers_back(by: str) -> None:
     with Patient("commands.py", RUNTIME) as patient:

@@ -62,4 +62,4 @@ def test_install_is_silent_with_verbose_off() -> None:
         code, out, err = patient.finish()
     assert (code, out) == (0, "")
     # eventlet itself warns that it is deprecated, and of locks that were made before it patched
-    assert "manhole" not in err
+    assert "manhole[" not in err  # how each of our messages begins
