@@ -103,14 +103,15 @@ class Manhole:
         """
         self.leave_parent()
         self._asked = True
-        while self._asked and self._in_oneshot.acquire(False):
+        lock = self._in_oneshot  # a child that the session forks gets another, and comes out here all the same
+        while self._asked and lock.acquire(False):
             try:
                 self._serve_one()
             except Exception as error:  # noqa: BLE001 - an error inside never reaches the application
                 self._log(f"no session: {error}")
                 self._asked = False
             finally:
-                self._in_oneshot.release()
+                lock.release()
 
     def _serve_one(self) -> None:
         if self._listener is not None:
