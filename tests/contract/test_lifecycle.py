@@ -202,7 +202,8 @@ def test_messages_say_what_happens_one_line_each(do: Do, patient: Patient, short
     said = " ".join(lines)
     assert patient.default_path in said
     assert f"PID {os.getpid()}, UID {os.geteuid()}, GID {os.getegid()}" in said
-    assert len(lines) == 5
+    # On PyPy one more says that it does not follow forks.
+    assert len([line for line in lines if "forks are not followed" not in line]) == 5
 
 
 def test_messages_to_an_object_and_errors_in_it(do: Do, patient: Patient) -> None:
