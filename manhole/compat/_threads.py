@@ -79,9 +79,12 @@ def start_thread(function: Callable[[], None], name: str, sigmask: Iterable[int]
         finally:
             own_threads.pop(ident, None)
 
-    # The new thread inherits this: no signal can reach it before it has set its own mask.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
+    # Asked for by a call of its own: pthread_sigmask() runs pending Python handlers when the mask is changed already,
+    # and where one of them raises, what it would have returned is lost.
+    before = current_sigmask()
     try:
+        # The new thread inherits this: no signal can reach it before it has set its own mask.
+        signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
         start_new_thread(body, ())
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
