@@ -18,6 +18,7 @@ __all__ = [
     "OwnThread",
     "current_sigmask",
     "forget_dummy_thread",
+    "forget_parents_threads",
     "main_thread_ident",
     "oldest_first",
     "own_threads",
@@ -94,6 +95,17 @@ def start_thread(function: Callable[[], None], name: str, sigmask: Iterable[int]
 def current_sigmask() -> set[int]:
     """The signals that the calling thread has blocked."""
     return set(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+
+
+def forget_parents_threads() -> None:
+    """In a forked child: what is known of threads of ours, except of the one that calls, is the parent's.
+
+    Idents are addresses, and the child's own threads get the same ones again.
+    """
+    me = get_ident()
+    for ident in list(own_threads):
+        if ident != me:
+            own_threads.pop(ident, None)
 
 
 def forget_dummy_thread() -> None:
