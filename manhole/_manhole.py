@@ -11,6 +11,7 @@ from typing import Protocol
 
 from manhole import compat
 from manhole._conversation import Handler, Surroundings, converse_exec, converse_repl
+from manhole._errors import StartFailed
 from manhole._listener import Listener, accept_one
 from manhole._log import Log
 from manhole._mirror import Mirror
@@ -146,21 +147,42 @@ class Manhole:
         """What install() does: listen, or wait for a signal that says so."""
         options = self._options
         if options.oneshot_on is not None:
-            self._hooks.append(SignalHook(options.oneshot_on, self.handle_oneshot))
+            self._hook(options.oneshot_on, self.handle_oneshot)
         if options.activate_on is not None:
-            self._hooks.append(SignalHook(options.activate_on, self._on_activate))
-            self._watcher = SignalWatcher(options.activate_on, self._activate, self._idle_mask())
+            self._hook(options.activate_on, self._on_activate)
+            try:
+                self._watcher = SignalWatcher(options.activate_on, self._activate, self._idle_mask())
+                self._watcher.start()
+            except (OSError, RuntimeError) as error:
+                raise StartFailed(self.socket_path, str(error)) from error
         elif options.thread and options.oneshot_on is None:
             self._listen()
         if options.why_forks_are_not_followed is not None:
             self._log(f"forks are not followed: {options.why_forks_are_not_followed}")
 
+    def _hook(self, signum: int, function: Callable[[int, FrameType | None], None]) -> None:
+        # Known to undo() before it does anything: a handler of the application may raise at any moment.
+        hook = SignalHook(signum, function)
+        self._hooks.append(hook)
+        hook.set()
+
     def _listen(self) -> None:
-        bound = bind_socket(self.socket_path)
         code_mask = self._idle_mask() if self._options.masks_code else self._inherited_mask
-        listener = Listener(bound, self._make_handler(with_threads=True), self._log, self._idle_mask(), code_mask)
-        listener.start(self._options.start_timeout)
-        self._listener = listener
+        path = self.socket_path
+        try:
+            bound = bind_socket(path)
+            try:
+                handler = self._make_handler(with_threads=True)
+                self._listener = Listener(bound, handler, self._log, self._idle_mask(), code_mask)
+                self._listener.start(self._options.start_timeout)
+            except BaseException:
+                listener, self._listener = self._listener, None
+                if listener is not None:
+                    listener.stop()
+                bound.close()
+                raise
+        except OSError as error:
+            raise StartFailed(path, str(error.strerror)) from error
         if sys.modules.get("multiprocessing.process") and sys.modules["multiprocessing.process"].parent_process():
             # multiprocessing leaves its children by os._exit(), which runs its own finalizers and not atexit's.
             sys.modules["multiprocessing.util"].Finalize(None, self.at_exit, exitpriority=0)
