@@ -11,7 +11,7 @@ from typing import Protocol
 
 from manhole import compat
 from manhole._conversation import Handler, Surroundings, converse_exec, converse_repl
-from manhole._errors import StartFailed
+from manhole._errors import NotInstalled, StartFailed
 from manhole._listener import Listener, accept_one
 from manhole._log import Log
 from manhole._mirror import Mirror
@@ -38,6 +38,9 @@ class Registry(Protocol):
     def release(self, manhole: Manhole) -> None:
         """Undo the installation of *manhole*, if it is the installed one."""
 
+    def adopt(self, manhole: Manhole) -> None:
+        """Take *manhole*, which is about to listen, for the installed one, if there is none."""
+
 
 class Manhole:
     """An installed manhole; install() makes it.
@@ -55,6 +58,7 @@ class Manhole:
         self._inherited_mask = compat.current_sigmask()
         self._listener: Listener | None = None
         self._listening = compat.allocate_lock()  # held while _listener is made, used or undone
+        self._is_over = False  # released or at the process's exit: nothing listens any more; under the same lock
         self._in_oneshot = compat.allocate_lock()
         self._asked = False  # for a oneshot, and not served yet
         self._oneshot: Session | None = None  # under way
@@ -81,6 +85,7 @@ class Manhole:
     def reinstall(self) -> None:
         """Listen, if this process does not: in a child that was forked without, or with ``thread=False``.
 
+        :raises NotInstalled: after release().
         :raises PathInUse: if the socket's path is taken.
         :raises StartFailed: if the thread did not start.
 
@@ -88,7 +93,10 @@ class Manhole:
         """
         self.leave_parent()
         with self._listening:
+            if self._is_over:
+                raise NotInstalled
             if self._listener is None:
+                self._registry.adopt(self)
                 self._listen()
 
     def handle_oneshot(self, signum: int | None = None, frame: FrameType | None = None) -> None:
@@ -201,6 +209,8 @@ class Manhole:
         """Listen, on a thread of ours; the watcher and the handler may both get here, and any number of times."""
         try:
             self.reinstall()
+        except NotInstalled:
+            pass  # released, or about to exit, since the signal came or the fork happened
         except Exception as error:  # noqa: BLE001 - only install() raises
             self._log(f"cannot start: {error}")
 
@@ -214,6 +224,7 @@ class Manhole:
         if watcher is not None:
             watcher.stop(WATCHER_SECONDS)
         with self._listening:
+            self._is_over = True
             listener, self._listener = self._listener, None
         if listener is not None:
             listener.stop()
@@ -222,7 +233,9 @@ class Manhole:
     def at_exit(self) -> None:
         """Remove the socket's file, and wait for the clients unless told not to."""
         self.leave_parent()
-        listener = self._listener
+        with self._listening:
+            self._is_over = True
+            listener = self._listener
         if listener is not None:
             listener.remove_file()
             if not self._options.daemon_connection:
@@ -276,6 +289,8 @@ class Manhole:
         """What the fork hook does in the child: whether it has a manhole all the same, or will have."""
         parent = self._pid
         self.leave_parent()
+        if self._is_over:  # another thread of the parent was about to release it
+            return False
         if self._options.why_forks_are_not_followed is None:
             try:
                 compat.start_thread(partial(self._follow, parent), "manhole reinstall", self._idle_mask())

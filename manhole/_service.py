@@ -54,6 +54,12 @@ class _State:
         self.notice_fork()
         _run_locked(partial(_release_locked, manhole))
 
+    def adopt(self, manhole: Manhole) -> None:
+        """Take *manhole*, which is about to listen, for the installed one, if there is none: in a forked child."""
+        self.notice_fork()
+        if self.installed is None:
+            self.installed = manhole
+
 
 _state = _State()
 
@@ -116,8 +122,8 @@ def _install_locked(options: Options) -> Manhole:
         _state.installed = manhole
         atexit.register(_at_exit)
     except BaseException:
-        _state.installed = None
         manhole.undo()
+        _state.installed = None
         raise
     return manhole
 
@@ -184,9 +190,9 @@ def _run_locked(function: Callable[[], _Result]) -> _Result:
 
 def _release_locked(manhole: Manhole) -> None:
     if _state.installed is manhole:
+        manhole.undo()  # first: what it has under way may not take it for one that is to be adopted
         _state.installed = None
         atexit.unregister(_at_exit)
-        manhole.undo()
 
 
 def _at_exit() -> None:

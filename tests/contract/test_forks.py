@@ -158,6 +158,29 @@ def test_a_child_that_is_not_followed_opens_by_the_signal_as_its_parent_does(
     assert not os.path.exists(patient.default_path)
 
 
+@pytest.mark.parametrize("end", ["m.release()", "manhole.release()", "sys.exit(0)"])
+def test_a_child_that_is_not_followed_may_listen_by_hand(do: Do, fork: Callable[..., int], end: str) -> None:
+    do("m = manhole.install(verbose=False, patch_fork=False)")
+    ends = f"(m.reinstall(), posix.write(is_ready, b'x'), posix.read(r, 1), {end}, posix.read(r, 1))"
+    child = fork("os.fork", ends)
+    do("os.write(w, b'x'); posix.read(ready, 1)")
+    wait_for(f"/tmp/manhole-{child}")
+    do("os.write(w, b'x')")
+    wait_until_true(lambda: not os.path.exists(f"/tmp/manhole-{child}"))
+
+
+@FOLLOWS
+def test_a_child_that_ends_before_it_listens_leaves_nothing(patient: Patient, do: Do) -> None:
+    """Also when it lives on for a while in the application's own exit handlers, which run after the manhole's."""
+    do("import atexit, posix, time; from manhole import compat; from _tell import tell")
+    do("waits = lambda: any('reinstall' in name for name in compat.own_threads.values())")
+    do("path = lambda: f'/tmp/manhole-{os.getpid()}'")
+    do("exec('def late():\\n while waits(): compat.sleep(0.01)\\n tell(os.path.exists(path()))\\n posix._exit(0)')")
+    do("atexit.register(late); m = manhole.install(verbose=False, reinstall_delay=0.2)")
+    told = [do("pid = os.fork() or sys.exit(); answer = 'parent'"), patient.told()]
+    assert sorted(map(str, told)) == ["False", "parent"]
+
+
 def test_a_child_that_is_not_followed_may_install_its_own(do: Do, fork: Callable[..., int]) -> None:
     do("m = manhole.install(verbose=False, patch_fork=False)")
     child = fork("os.fork", "(manhole.install(verbose=False), __import__('time').sleep(3600))")

@@ -56,6 +56,17 @@ def test_install_release_install(do: Do, short_path: Path) -> None:
         do("manhole.release()")
 
 
+def test_what_is_released_does_not_listen_again(patient: Patient, do: Do) -> None:
+    """By hand, or by a signal that came before: its thread gets to run afterwards."""
+    do("m = manhole.install(verbose=False, activate_on='USR1'); m.release()")
+    assert do("m.reinstall()")[0] == "NotInstalled"
+    assert do("answer = m._activate()") is None
+    assert not os.path.exists(patient.default_path)
+    do("manhole.install(verbose=False)")
+    with conversation(patient.default_path) as client:
+        assert client.ask("6 * 7") == "42\n"
+
+
 def test_a_second_install_is_an_error_that_says_where_the_first_is(patient: Patient, do: Do) -> None:
     do("m = manhole.install(verbose=False)")
     name, message = do("manhole.install()")
