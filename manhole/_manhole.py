@@ -11,6 +11,7 @@ from typing import Protocol
 
 from manhole import compat
 from manhole._conversation import Handler, Surroundings, converse_exec, converse_repl
+from manhole._delay import Delay
 from manhole._errors import NotInstalled, StartFailed
 from manhole._listener import Listener, accept_one
 from manhole._log import Log
@@ -23,7 +24,8 @@ from manhole._stdio import Router
 
 __all__ = ["Manhole"]
 
-# The thread that watches for a signal ends within milliseconds. Arbitrary; long enough for a loaded machine.
+# The thread that watches for a signal, or waits in a forked child, ends within milliseconds. Arbitrary; long enough for
+# a loaded machine.
 WATCHER_SECONDS = 1.0
 # How long a fork may be held up for the sake of having no thread at that moment. Arbitrary; it takes about a
 # millisecond, and a few GIL waits where other threads are busy.
@@ -64,6 +66,7 @@ class Manhole:
         self._oneshot: Session | None = None  # under way
         self._hooks: list[SignalHook] = []
         self._watcher: SignalWatcher | None = None
+        self._following: Delay | None = None  # in a forked child, until it listens
         self._pid = os.getpid()
 
     @property
@@ -223,6 +226,9 @@ class Manhole:
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             watcher.stop(WATCHER_SECONDS)
+        following, self._following = self._following, None
+        if following is not None:
+            following.pause(WATCHER_SECONDS)
         with self._listening:
             self._is_over = True
             listener, self._listener = self._listener, None
@@ -253,6 +259,9 @@ class Manhole:
         if self._watcher is not None:
             self._watcher.pause(PAUSE_SECONDS)
             resume.append(partial(self._watcher.resume, WATCHER_SECONDS))
+        if self._following is not None:
+            self._following.pause(PAUSE_SECONDS)
+            resume.append(self._resume_following)
         if self._listening.acquire(False):
             try:
                 if self._listener is not None and self._listener.pause(PAUSE_SECONDS):
@@ -276,6 +285,7 @@ class Manhole:
         self.around.router.reset_after_fork()
         self.around.mirror.reset_after_fork()
         self._log.reset_after_fork()
+        self._following = None
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             watcher.close_after_fork()
@@ -292,16 +302,25 @@ class Manhole:
         if self._is_over:  # another thread of the parent was about to release it
             return False
         if self._options.why_forks_are_not_followed is None:
+            follow = partial(self._follow, parent)
+            self._following = Delay(follow, self._options.reinstall_delay, self._idle_mask())
             try:
-                compat.start_thread(partial(self._follow, parent), "manhole reinstall", self._idle_mask())
+                self._following.start()
             except RuntimeError as error:
+                self._following = None
                 self._log(f"fork of {parent} not followed: {error}")
             return True
         return bool(self._hooks) or not self._options.thread
 
+    def _resume_following(self) -> None:
+        try:
+            if self._following is not None:  # else it was released meanwhile
+                self._following.resume()
+        except RuntimeError as error:
+            self._log(f"fork not followed: {error}")
+
     def _follow(self, parent: int) -> None:
         """Listen in a forked child, once it is plain that it does not go on to exec another program."""
-        compat.sleep(self._options.reinstall_delay)
         if self._registry.installed is self:
             self._log(f"forked from {parent}")
             self._activate()

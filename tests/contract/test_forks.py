@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -214,18 +215,39 @@ def test_a_child_does_not_take_its_threads_for_its_parents(patient: Patient, do:
         assert do("answer = posix.read(r, 1000).decode()") == "[]"
 
 
+FORK_WARNS = pytest.mark.skipif(
+    sys.version_info < (3, 12) or sys.implementation.name == "pypy", reason="no warning of a fork with threads here"
+)
+COUNT_THREADS = "len(posix.listdir('/proc/self/task'))"
+
+
+def record_forks(do: Do) -> None:
+    """How many threads each fork finds, and what Python warns of. To be called before install()."""
+    do("import warnings, posix; recorder = warnings.catch_warnings(record=True); warned = recorder.__enter__()")
+    do("warnings.simplefilter('always')")
+    # Such hooks run in the reverse order of their registration, this one after that of install().
+    do(f"counts = []; os.register_at_fork(before=lambda: counts.append({COUNT_THREADS}))")
+
+
+def counts_after_hooks() -> bool:
+    """Whether Python counts the threads, for its warning, when the hooks have begun them again: cpython#137109."""
+    code = (
+        "import _thread, os; lock = _thread.allocate_lock(); lock.acquire(); "
+        "os.register_at_fork(after_in_parent=lambda: _thread.start_new_thread(lock.acquire, ())); "
+        "os.fork() or os._exit(0); lock.release()"
+    )
+    done = subprocess.run([sys.executable, "-W", "always", "-c", code], capture_output=True, text=True, check=True)
+    return "DeprecationWarning" in done.stderr
+
+
+@FORK_WARNS
 @pytest.mark.parametrize("option", ["thread=True", "activate_on='USR1'"])
 def test_a_fork_finds_no_thread_of_ours(patient: Patient, do: Do, option: str) -> None:
     """Python 3.12 and later warn of a fork with threads; afterwards the parent listens as before."""
-    do("import warnings, posix; warnings.simplefilter('error')")
+    record_forks(do)
     do(f"m = manhole.install(verbose=False, patch_fork=False, {option})")
-    count = "len(posix.listdir('/proc/self/task'))"
-    do(f"counts = []; os.register_at_fork(after_in_parent=lambda: counts.append({count}))")
-    do("os.register_at_fork(before=lambda: None)")
     for _ in range(20):
         assert do("pid = posix.fork() or posix._exit(0); answer = posix.waitpid(pid, 0)[1]") == 0
-    # hooks of the parent run in the order of their registration: ours has started the thread again by then
-    assert set(do("answer = counts")) <= {1, 2}
     if option != "thread=True":
         os.kill(patient.pid, signal.SIGUSR1)
     wait_for(patient.default_path)
@@ -233,3 +255,25 @@ def test_a_fork_finds_no_thread_of_ours(patient: Patient, do: Do, option: str) -
     wait_until_true(lambda: count_threads(patient.pid) == (2 if option == "thread=True" else 3))
     assert do("pid = posix.fork() or posix._exit(0); answer = posix.waitpid(pid, 0)[1]") == 0
     wait_for(patient.default_path)
+    assert do("answer = counts") == [1] * 21
+    assert do("answer = [str(one.message) for one in warned]") == [] or counts_after_hooks()
+
+
+@FORK_WARNS
+def test_a_child_that_forks_before_it_listens_has_no_thread_of_ours_either(do: Do, fork: Callable[..., int]) -> None:
+    record_forks(do)
+    do("m = manhole.install(verbose=False); r2, w2 = os.pipe()")
+    grandchild = "posix.waitpid(posix.fork() or posix._exit(0), 0)"
+    child = fork("os.fork", f"({grandchild}, posix.write(w2, repr(counts).encode()), posix.read(r, 1))")
+    do("os.write(w, b'x')")
+    assert do("answer = posix.read(r2, 100).decode()") == "[1, 1]"
+    wait_for(f"/tmp/manhole-{child}")
+
+
+@FOLLOWS
+def test_release_in_a_child_that_does_not_listen_yet_leaves_no_thread(do: Do, fork: Callable[..., int]) -> None:
+    do("m = manhole.install(verbose=False, reinstall_delay=3600)")
+    child = fork("os.fork", "(m.release(), posix.read(r, 1))")
+    wait_until_true(lambda: count_threads(child) == 2)
+    do("os.write(w, b'x')")
+    wait_until_true(lambda: count_threads(child) == 1)
