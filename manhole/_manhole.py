@@ -90,7 +90,7 @@ class Manhole:
 
         :raises NotInstalled: after release().
         :raises PathInUse: if the socket's path is taken.
-        :raises StartFailed: if the thread did not start.
+        :raises StartFailed: if the thread did not start, or the process has no descriptor left.
 
         May be called from any thread or greenlet, not from a signal handler.
         """

@@ -92,7 +92,7 @@ def install(**options: Any) -> Manhole:
     :raises ConfigurationConflict: for options that exclude each other.
     :raises AlreadyInstalled: as said under *strict*.
     :raises PathInUse: if the socket's path is taken.
-    :raises StartFailed: if the thread did not start.
+    :raises StartFailed: if the thread did not start, or the process has no descriptor left.
     :raises ManholeError: if a signal handler is to be set and this is not the main thread.
 
     On any error nothing stays behind. Call it on any thread or greenlet, before or after monkeypatching; not from a

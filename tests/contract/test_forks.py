@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import RUNTIME, Patient, conversation, count_threads, wait_until_true
+from harness import DEADLINE, RUNTIME, Patient, conversation, count_threads, wait_until_true
 
 Do = Callable[[str], Any]
 
@@ -225,6 +225,8 @@ def record_forks(do: Do) -> None:
     """How many threads each fork finds, and what Python warns of. To be called before install()."""
     do("import warnings, posix; recorder = warnings.catch_warnings(record=True); warned = recorder.__enter__()")
     do("warnings.simplefilter('always')")
+    # A fork is not held up for long, and on a loaded machine a thread may not have ended by then.
+    do(f"sys.modules['manhole._manhole'].PAUSE_SECONDS = {DEADLINE}")
     # Such hooks run in the reverse order of their registration, this one after that of install().
     do(f"counts = []; os.register_at_fork(before=lambda: counts.append({COUNT_THREADS}))")
 
@@ -256,7 +258,10 @@ def test_a_fork_finds_no_thread_of_ours(patient: Patient, do: Do, option: str) -
     assert do("pid = posix.fork() or posix._exit(0); answer = posix.waitpid(pid, 0)[1]") == 0
     wait_for(patient.default_path)
     assert do("answer = counts") == [1] * 21
-    assert do("answer = [str(one.message) for one in warned]") == [] or counts_after_hooks()
+    assert (
+        do("answer = [text for one in warned if 'multi-threaded' in (text := str(one.message))]") == []
+        or counts_after_hooks()
+    )
 
 
 @FORK_WARNS
