@@ -153,6 +153,25 @@ def conversation(path: str) -> Iterator[Conversation]:
         yield connection
 
 
+def connect_by(patient: Patient, signum: int) -> Conversation:
+    """Send the signal and connect: the file is there a moment after that, and a moment before somebody listens.
+
+    Python may see a signal late that comes when the main thread is about to wait: between its last look for signals
+    and the system call, which then does not end for it. About one in 10,000 that are sent at such a moment; any later
+    one wakes it. Hence a second one in every second.
+    """
+    deadline = time.monotonic() + DEADLINE
+    again = 0.0
+    while True:
+        if time.monotonic() >= again:
+            patient.process.send_signal(signum)
+            again = time.monotonic() + 1
+        try:
+            return patient.connect()
+        except (FileNotFoundError, ConnectionRefusedError):
+            assert time.monotonic() < deadline
+
+
 def wait_until_true(question: Any) -> None:
     """For what has no event to wait for, such as the end of another process's thread: ask again until the deadline."""
     deadline = time.monotonic() + DEADLINE
