@@ -161,7 +161,8 @@ def test_fork_and_exec_leaves_nothing_behind(patient: Patient, do: Do) -> None:
     """Also if it takes the child a while, a fifth of reinstall_delay, to come to the exec."""
     do("m = manhole.install(verbose=False)")
     do(
-        "import subprocess; posix = __import__('posix'); r, w = posix.pipe(); sleep = sys.modules['_runtime'].unpatched_sleep"
+        "import subprocess; posix = __import__('posix'); r, w = posix.pipe(); "
+        "sleep = sys.modules['_runtime'].unpatched_sleep"
     )
     do("before_exec = lambda: (posix.write(w, b'%d ' % posix.getpid()), sleep(0.1))")
     assert do("answer = [subprocess.call(['/bin/true'], preexec_fn=before_exec) for _ in range(3)]") == [0, 0, 0]
