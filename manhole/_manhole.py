@@ -240,6 +240,7 @@ class Manhole:
         if os.getpid() == self._pid:
             return
         self._pid = os.getpid()
+        compat.forget_parents_threads()
         listener, self._listener = self._listener, None
         self._listening = compat.allocate_lock()
         self._in_oneshot = compat.allocate_lock()

@@ -1,13 +1,23 @@
-"""Where the socket lives, what may be cleared from there, and how it gets there with mode 0600 from the start."""
+"""Where the socket lives, what may be cleared from there, and how it gets there with mode 0600 from the start.
+
+To look whether a socket is stale and then to remove it are two steps, and so are bind() and listen(), between which a
+living process's socket looks stale. Renaming a stale one before it is removed, to see what it was, does not help: a
+third process can take the path before a living one is put back. So all this is done under a lock that the kernel gives
+back when its holder dies, and that leaves no file: flock() on the folder. Any user may hold that of /tmp, so it is not
+waited for longer than LOCK_SECONDS; then, or on a file system that has none, two that want one path at the same moment
+may both believe to have it.
+"""
 
 from __future__ import annotations
 
 import _socket
 import errno
+import fcntl
 import os
 import posix
 import stat
 
+from manhole import compat
 from manhole._errors import InvalidOption, PathInUse
 
 __all__ = ["MAX_PATH_BYTES", "BoundSocket", "bind_socket", "default_path"]
@@ -17,6 +27,9 @@ MAX_PATH_BYTES = 107 if os.uname().sysname == "Linux" else 103
 MODE = 0o600
 # How many clients the kernel lets wait while the accept thread has no GIL; Linux caps it at net.core.somaxconn.
 BACKLOG = 128
+# Whoever of ours holds the folder's lock has it for less than a millisecond. Arbitrary; enough for a loaded machine.
+LOCK_SECONDS = 1.0
+RETRY_SECONDS = 0.001
 
 
 def default_path(pid: int) -> str:
@@ -35,13 +48,15 @@ class BoundSocket:
         self.socket = sock
         self.path = path
         self._owner = posix.getpid()
+        self._place = os.path.join(os.getcwd(), path)  # the application may change its directory
         made = posix.lstat(path)
         self._file = (made.st_dev, made.st_ino)
 
     def close(self) -> None:
-        """Close the socket and remove its file. Twice is harmless."""
-        self.socket.close()
+        """Remove the file and close its socket. Twice is harmless."""
+        # In this order: while the socket listens, nobody of ours puts another in the place of its file.
         self.remove_file()
+        self.socket.close()
 
     def remove_file(self) -> None:
         """Remove the file, if it still is the one that this process made. Twice is harmless.
@@ -51,9 +66,9 @@ class BoundSocket:
         if posix.getpid() != self._owner:
             return
         try:
-            found = posix.lstat(self.path)
+            found = posix.lstat(self._place)
             if (found.st_dev, found.st_ino) == self._file:
-                posix.unlink(self.path)
+                posix.unlink(self._place)
         except OSError:
             pass  # gone already, or no longer ours to remove
 
@@ -67,19 +82,44 @@ def bind_socket(path: str) -> BoundSocket:
     if len(os.fsencode(path)) > MAX_PATH_BYTES:
         raise InvalidOption("socket_path", path, f"at most {MAX_PATH_BYTES} bytes long, a socket address holds no more")
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    folder = None
     try:
         sock.settimeout(None)  # socket.setdefaulttimeout() of the application reaches raw sockets too
+        folder = _lock_folder(os.path.dirname(path) or ".")
         _bind(sock, path)
-        bound = BoundSocket(sock, path)
-        try:
-            sock.listen(BACKLOG)
-        except BaseException:
-            bound.close()
-            raise
+        sock.listen(BACKLOG)
+        return BoundSocket(sock, path)
     except BaseException:
+        if sock.getsockname():  # it is bound: the file is ours
+            try:
+                posix.unlink(path)
+            except OSError:
+                pass  # gone already
         sock.close()
         raise
-    return bound
+    finally:
+        if folder is not None:
+            # Said aloud: a process that another thread has forked meanwhile holds the lock too.
+            fcntl.flock(folder, fcntl.LOCK_UN)
+            posix.close(folder)
+
+
+def _lock_folder(path: str) -> int | None:
+    """A descriptor of the folder, locked against others of ours if that is possible."""
+    try:
+        folder = posix.open(path, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+    except OSError:
+        return None  # bind() will say what is the matter; or the folder can be written and not read
+    deadline = compat.monotonic() + LOCK_SECONDS
+    while compat.monotonic() < deadline:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            compat.sleep(RETRY_SECONDS)
+        except OSError:
+            break  # none on this file system
+    return folder
 
 
 def _bind(sock: _socket.socket, path: str) -> None:

@@ -26,6 +26,7 @@ class Session:
     """
 
     def __init__(self, sock: _socket.socket, log: Log) -> None:
+        sock.settimeout(None)  # socket.setdefaulttimeout() of the application reaches accepted sockets too
         self._sock = sock
         self._log = log
         self.ident = 0

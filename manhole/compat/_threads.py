@@ -18,6 +18,7 @@ __all__ = [
     "OwnThread",
     "current_sigmask",
     "forget_dummy_thread",
+    "forget_parents_threads",
     "main_thread_ident",
     "oldest_first",
     "own_threads",
@@ -79,9 +80,12 @@ def start_thread(function: Callable[[], None], name: str, sigmask: Iterable[int]
         finally:
             own_threads.pop(ident, None)
 
-    # The new thread inherits this: no signal can reach it before it has set its own mask.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
+    # Asked for by a call of its own: pthread_sigmask() runs pending Python handlers when the mask is changed already,
+    # and where one of them raises, what it would have returned is lost.
+    before = current_sigmask()
     try:
+        # The new thread inherits this: no signal can reach it before it has set its own mask.
+        signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
         start_new_thread(body, ())
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -91,6 +95,17 @@ def start_thread(function: Callable[[], None], name: str, sigmask: Iterable[int]
 def current_sigmask() -> set[int]:
     """The signals that the calling thread has blocked."""
     return set(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+
+
+def forget_parents_threads() -> None:
+    """In a forked child: what is known of threads of ours, except of the one that calls, is the parent's.
+
+    Idents are addresses, and the child's own threads get the same ones again.
+    """
+    me = get_ident()
+    for ident in list(own_threads):
+        if ident != me:
+            own_threads.pop(ident, None)
 
 
 def forget_dummy_thread() -> None:

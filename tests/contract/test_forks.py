@@ -180,6 +180,15 @@ def test_code_of_a_session_that_forks(patient: Patient, do: Do) -> None:
         assert client.ask("6 * 7") == "42\n"
 
 
+def test_a_child_does_not_take_its_threads_for_its_parents(patient: Patient, do: Do) -> None:
+    """It gives its threads the idents that its parent's had, and the manhole's own are told apart by them."""
+    do("m = manhole.install(verbose=False, patch_fork=False); import posix; r, w = os.pipe()")
+    known = "repr(list(sys.modules['manhole'].compat.own_threads.values())).encode()"
+    with conversation(patient.default_path):
+        do(f"pid = posix.fork() or (posix.write(w, {known}), posix._exit(0))")
+        assert do("answer = posix.read(r, 1000).decode()") == "[]"
+
+
 @pytest.mark.parametrize("option", ["thread=True", "activate_on='USR1'"])
 def test_a_fork_finds_no_thread_of_ours(patient: Patient, do: Do, option: str) -> None:
     """Python 3.12 and later warn of a fork with threads; afterwards the parent listens as before."""

@@ -42,6 +42,14 @@ def test_a_handler_of_ones_own_gets_the_unpatched_socket(patient: Patient, do: D
     assert not [name for name in do("answer = kinds[0]") if "gevent" in name or "green" in name]
 
 
+def test_a_handlers_socket_has_no_timeout_of_the_applications(patient: Patient, do: Do) -> None:
+    do("__import__('socket').setdefaulttimeout(0.01); timeouts = []")
+    do("manhole.install(verbose=False, connection_handler=lambda client: timeouts.append(client.gettimeout()))")
+    with patient.connect() as client:
+        assert client.read_all() == ""
+    assert do("answer = timeouts") == [None]
+
+
 def test_a_handler_of_ones_own_may_go_on_to_the_repl(patient: Patient, do: Do) -> None:
     do("handler = lambda client: (client.sendall(b'hello\\n'), manhole.handle_connection_repl(client))")
     do("manhole.install(verbose=False, connection_handler=handler, locals={'mine': 6})")
