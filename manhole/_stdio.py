@@ -13,7 +13,7 @@ import io
 import sys
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from manhole.compat import allocate_lock
 
@@ -94,11 +94,14 @@ class Streams(NamedTuple):
 _streams: ContextVar[Streams | None] = ContextVar("manhole_streams", default=None)
 
 
-def run_with(streams: Streams, function: Callable[[], None]) -> None:
-    """Call *function* with *streams* as its own, also in greenlets that inherit its context."""
+_T = TypeVar("_T")
+
+
+def run_with(streams: Streams | None, function: Callable[[], _T]) -> _T:
+    """Call *function* with *streams*, None for the application's, as its own; who inherits its context has them too."""
     token = _streams.set(streams)
     try:
-        function()
+        return function()
     finally:
         _streams.reset(token)
 

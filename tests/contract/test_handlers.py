@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,38 @@ def test_the_applications_own_signals_reach_it_in_a_oneshot(patient: Patient, do
     code, _, _ = patient.finish()
     assert code in (7, -signal.SIGINT)
     assert not os.path.exists(patient.default_path)
+
+
+@pytest.fixture
+def oneshot(patient: Patient, do: Do) -> Iterator[Conversation]:
+    """A client at the prompt of a oneshot, in a process that prints, and then tells of it, at SIGUSR1."""
+    do("import signal; from _tell import tell")
+    do("signal.signal(signal.SIGUSR1, lambda *a: (print('from the handler'), tell('handled')))")
+    patient.say("m = manhole.install(verbose=False, thread=False); m.handle_oneshot()")
+    with _connect(patient) as client:
+        client.read_until()
+        yield client
+
+
+def test_a_handler_may_print_while_a_oneshot_sends(patient: Patient, oneshot: Conversation) -> None:
+    """It interrupts the very frame that sends to the client, and does not wait for it."""
+    oneshot.send("print('x' * 10_000_000)\n")
+    oneshot.socket.recv(1)
+    patient.process.send_signal(signal.SIGUSR1)
+    assert patient.told() == "handled"
+    assert oneshot.read_until().endswith("x\nfrom the handler\n")
+    assert oneshot.ask("6 * 7") == "42\n"
+
+
+def test_a_handler_prints_to_the_process_while_a_oneshot_waits(patient: Patient, oneshot: Conversation) -> None:
+    patient.process.send_signal(signal.SIGUSR1)
+    assert patient.told() == "handled"
+    assert oneshot.ask("print('of the session')") == "of the session\n"
+    oneshot.send("exit()\n")
+    assert oneshot.read_all() == ""
+    assert patient.told() is None
+    patient.process.terminate()
+    assert patient.finish()[1] == "from the handler\n"
 
 
 def test_stderr_of_a_session_may_stay_the_processs(patient: Patient, do: Do) -> None:
