@@ -205,3 +205,38 @@ def test_messages_to_an_object_that_blocks_for_ever(patient: Patient, do: Do) ->
         assert client.ask("6 * 7") == "42\n"
     do("m.release()")
     assert not os.path.exists(patient.default_path)
+
+
+def test_messages_that_nobody_reads_hold_nobody_up(patient: Patient, do: Do) -> None:
+    """Its stderr is a full pipe: everything works, and what could not be said is counted as soon as it can be."""
+    do("import posix, itertools; os.set_blocking(2, False)")
+    assert do("[posix.write(2, b'x' * 4096) for _ in itertools.count()]")[0] == "BlockingIOError"
+    do("os.set_blocking(2, True); m = manhole.install()")
+    with conversation(patient.default_path) as client:
+        assert client.ask("6 * 7") == "42\n"
+        client.send("exit()\n")
+        client.read_all()
+    do("m.release(); m = manhole.install(thread=False, oneshot_timeout=0.1)")
+    assert do("m.handle_oneshot(); answer = 'went on'") == "went on"
+    assert patient.process.stderr is not None
+    said = b""
+    while said.count(b"x") < 65536:
+        said += os.read(patient.process.stderr.fileno(), 65536)
+    do("m.handle_oneshot(); m.handle_oneshot()")
+    patient.process.terminate()
+    first, second, *_ = patient.finish()[2].splitlines()
+    assert re.search(r"\[lines dropped before this one: 3\] waiting ", first)
+    assert "dropped" not in second
+
+
+def test_messages_to_a_pipe_without_a_reader_kill_nobody(patient: Patient, do: Do) -> None:
+    do("import signal; signal.signal(signal.SIGPIPE, signal.SIG_DFL)")
+    assert patient.process.stderr is not None
+    patient.process.stderr.close()
+    do("manhole.install()")
+    with conversation(patient.default_path) as client:
+        assert client.ask("6 * 7") == "42\n"
+        assert client.ask("import signal; signal.sigpending(), signal.pthread_sigmask(signal.SIG_BLOCK, ())") == (
+            "(set(), set())\n"
+        )
+    assert do("answer = [list(signal.sigpending()), list(signal.pthread_sigmask(signal.SIG_BLOCK, ()))]") == [[], []]
