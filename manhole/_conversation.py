@@ -51,7 +51,7 @@ def converse_repl(sock: _socket.socket, around: Surroundings, with_threads: bool
     """
     channel = Channel(sock)
     repl = _Repl(channel, around)
-    around.router.attach()
+    around.router.attach(channel)
     try:
         if not with_threads:
             repl.run()
@@ -62,7 +62,7 @@ def converse_repl(sock: _socket.socket, around: Surroundings, with_threads: bool
         finally:
             around.mirror.detach(channel)
     finally:
-        around.router.detach()
+        around.router.detach(channel)
 
 
 class _Repl:
@@ -93,6 +93,7 @@ class _Repl:
         except BadHello as error:
             self._channel.write(f"\nmanhole: {error}\n".encode())  # the line end: behind a prompt
         finally:
+            self._streams.ended = True
             self._namespace.clear()
 
     def _read_line(self) -> bytes | None:

@@ -32,12 +32,12 @@ def wait_for_socket(patient: Patient) -> None:
     wait_until_true(lambda: os.path.exists(patient.default_path))
 
 
-def connect_soon(patient: Patient) -> Conversation:
+def connect_soon(patient: Patient, path: str | None = None) -> Conversation:
     """The file is there a moment before somebody listens."""
     deadline = time.monotonic() + DEADLINE
     while True:
         try:
-            return patient.connect()
+            return patient.connect(path)
         except (FileNotFoundError, ConnectionRefusedError):
             assert time.monotonic() < deadline
 
@@ -159,7 +159,9 @@ def test_code_of_a_oneshot_that_forks() -> None:
             try:
                 wait_until_true(lambda: sockets(child) <= before)
                 os.kill(child, signal.SIGUSR2)
-                wait_until_true(lambda: os.path.exists(f"/tmp/manhole-{child}"))
+                with connect_soon(patient, f"/tmp/manhole-{child}") as other:
+                    other.read_until()
+                    assert other.ask("print('of the child')") == "of the child\n"
                 assert client.ask("6 * 7") == "42\n"
             finally:
                 os.kill(child, signal.SIGKILL)
