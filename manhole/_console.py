@@ -6,6 +6,7 @@ import __future__
 import _ast
 import builtins
 import codeop
+import importlib
 import os
 import socket
 import sys
@@ -18,6 +19,17 @@ from manhole._channel import LineTooLong
 from manhole._stdio import SessionOutput
 
 __all__ = ["Console", "make_namespace"]
+
+# Module that `traceback` imports in the middle of formatting some error, and the version that began with it. Imported
+# only then, it would wait for the import lock, which the application may hold. inspect has imported ast already, and
+# what 3.15 imports for a ModuleNotFoundError follows upon an import that the user has asked for.
+_IMPORTED_LATE = {"unicodedata": (3, 11), "_suggestions": (3, 13), "difflib": (3, 14), "_colorize": (3, 15)}
+for _name, _since in _IMPORTED_LATE.items():
+    if sys.version_info >= _since:
+        try:
+            importlib.import_module(_name)
+        except ImportError:
+            pass  # not part of this build
 
 PRIMARY, CONTINUATION = ">>> ", "... "
 FILENAME = "<manhole>"

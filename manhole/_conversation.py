@@ -51,7 +51,7 @@ def converse_repl(sock: _socket.socket, around: Surroundings, with_threads: bool
     """
     channel = Channel(sock)
     repl = _Repl(channel, around)
-    around.router.attach()
+    around.router.attach(channel)
     try:
         if not with_threads:
             repl.run()
@@ -62,7 +62,7 @@ def converse_repl(sock: _socket.socket, around: Surroundings, with_threads: bool
         finally:
             around.mirror.detach(channel)
     finally:
-        around.router.detach()
+        around.router.detach(channel)
 
 
 class _Repl:
@@ -74,7 +74,8 @@ class _Repl:
         stderr = SessionOutput(channel.write)
         namespace = make_namespace(around.locals, {"dump_stacktraces": dump_stacktraces})
         self._namespace = namespace
-        self._console = Console(namespace, self._read_line, self._stdout, stderr)
+        # While a oneshot waits for a line, what prints is a signal handler of the application's, and so is its output.
+        self._console = Console(namespace, lambda: run_with(None, self._read_line), self._stdout, stderr)
         self._streams = Streams(
             SessionInput(channel.read_line),
             self._stdout,
@@ -85,17 +86,15 @@ class _Repl:
 
     def run(self) -> None:
         try:
-            run_with(self._streams, self._converse)
+            said_hello = self._channel.wait_readable(HELLO_SECONDS) and self._channel.peek_is(HELLO_PREFIX)
+            if not said_hello:
+                self._stdout.write(format_dump() + "\n")
+            run_with(self._streams, self._console.run)
         except BadHello as error:
             self._channel.write(f"\nmanhole: {error}\n".encode())  # the line end: behind a prompt
         finally:
+            self._streams.ended = True
             self._namespace.clear()
-
-    def _converse(self) -> None:
-        said_hello = self._channel.wait_readable(HELLO_SECONDS) and self._channel.peek_is(HELLO_PREFIX)
-        if not said_hello:
-            self._stdout.write(format_dump() + "\n")
-        self._console.run()
 
     def _read_line(self) -> bytes | None:
         """The console's next line. A hello, early or late, is dealt with on the way."""

@@ -27,6 +27,9 @@ WATCHER_SECONDS = 1.0
 # How long a fork may be held up for the sake of having no thread at that moment. Arbitrary; it takes about a
 # millisecond, and a few GIL waits where other threads are busy.
 PAUSE_SECONDS = 0.1
+# There is one `sys`: code that a session of a replaced manhole still runs goes on beside its successor's sessions.
+_MIRROR = Mirror()
+_ROUTER = Router(_MIRROR.copy)
 
 
 class Registry(Protocol):
@@ -49,8 +52,7 @@ class Manhole:
         self._options = options
         self._registry = registry
         self._log = Log(options.verbose_destination, options.verbose)
-        mirror = Mirror()
-        self.around = Surroundings(self._log, Router(mirror.copy), mirror, options.locals, options.redirect_stderr)
+        self.around = Surroundings(self._log, _ROUTER, _MIRROR, options.locals, options.redirect_stderr)
         self._inherited_mask = compat.current_sigmask()
         self._listener: Listener | None = None
         self._listening = compat.allocate_lock()  # held while _listener is made, used or undone

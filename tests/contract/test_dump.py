@@ -1,5 +1,6 @@
 """What a dump shows, and that making one runs nothing of the application and keeps nothing of it."""
 
+import os
 import re
 import select
 import sys
@@ -105,9 +106,9 @@ def test_a_source_that_cannot_be_read_is_left_out(patient: Patient, tmp_path: Pa
     with conversation(patient.default_path) as client:
         client.ask(f"exec(compile(open({str(program)!r}).read(), {str(program)!r}, 'exec'))")
         assert "in held\n    dump_stacktraces()\n" in client.ask("held(1)")
-        program.write_bytes(b"# coding: nonsense\nsource()\n")
-        assert f'  File "{program}", line 2, in held\n\n' in client.ask("held(1)")
         program.unlink()
+        assert f'  File "{program}", line 2, in held\n\n' in client.ask("held(1)")
+        program.mkdir()
         assert f'  File "{program}", line 2, in held\n\n' in client.ask("held(1)")
 
 
@@ -180,3 +181,11 @@ def test_a_dump_does_not_disturb_a_tuple_that_is_being_built() -> None:
             client.ask("for _ in range(150): last = manhole.snapshot()", "")
         readable, _, _ = select.select([patient._read], [], [], 0)
         assert not readable, patient.told()
+
+
+def test_a_dump_opens_no_pipe(patient: Patient, tmp_path: Path) -> None:
+    """What a code object names as its file may be one, and its open() would wait for a writer."""
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    with conversation(patient.default_path) as client:
+        assert f'File "{pipe}", line 1' in client.ask(f"exec(compile('dump_stacktraces()', {pipe!r}, 'exec'))")

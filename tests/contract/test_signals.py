@@ -5,7 +5,6 @@ import os
 import re
 import select
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -154,10 +153,13 @@ def test_a_oneshot_client_that_is_killed_ends_it() -> None:
 def test_code_of_a_oneshot_that_forks() -> None:
     """The child lets go of the client and goes on with the application."""
 
-    def accepts(path: str) -> bool:
+    def answers(path: str) -> bool:
         """Not whether there is a file: an earlier bearer of the pid may have left it."""
-        with socket.socket(socket.AF_UNIX) as probe:
-            return probe.connect_ex(path) == 0
+        try:
+            with conversation(path) as other:
+                return other.ask("print('of the child')") == "of the child\n"
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
 
     def sockets(pid: int) -> set[str]:
         return {target for target in open_descriptors(pid).values() if target.startswith("socket:")}
@@ -170,7 +172,7 @@ def test_code_of_a_oneshot_that_forks() -> None:
             try:
                 wait_until_true(lambda: sockets(child) <= before)
                 os.kill(child, signal.SIGUSR2)
-                wait_until_true(lambda: accepts(f"/tmp/manhole-{child}"))
+                wait_until_true(lambda: answers(f"/tmp/manhole-{child}"))
                 assert client.ask("6 * 7") == "42\n"
             finally:
                 os.kill(child, signal.SIGKILL)

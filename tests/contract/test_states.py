@@ -4,7 +4,7 @@ import os
 import stat
 
 import pytest
-from harness import RUNTIME, Patient
+from harness import RUNTIME, Patient, conversation
 
 STATES = [
     "idle",
@@ -33,6 +33,19 @@ def test_answers(when: str, state: str) -> None:
             client.send("exit()\n")
             assert client.read_all() == ""
         assert patient.process.poll() is None
+
+
+def test_errors_are_shown_while_somebody_holds_the_import_lock() -> None:
+    """Python guesses what was meant, underlines it and shows its source, with what it would only then import."""
+    with Patient("patient.py", RUNTIME, "after", "holding_the_import_lock") as patient:
+        assert [patient.told() for _ in range(3)][-1] == "in state"
+        with conversation(patient.default_path) as client:
+            assert "NameError" in client.ask("nosuch")
+            assert "AttributeError" in client.ask("import sys; sys.nosuch")
+            assert "SyntaxError" in client.ask("whille True: pass")
+            assert "SyntaxError" in client.ask("exec('a = \"ä\" 1')")
+            assert "JSONDecodeError" in client.ask("import json; json.loads('{')")
+            assert "UserWarning" in client.ask("import warnings; warnings.warn('x')")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
