@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ module.Session.end = lambda self: ({before}, real(self), {after})
 """
 SIGNAL = "posix.kill(posix.getpid(), 12)"
 NOTHING = "None"
+NESTS = pytest.mark.skipif(
+    sys.implementation.name == "pypy",
+    reason="PyPy runs no handler inside another: what comes in a session counts after it",
+)
 
 
 @pytest.fixture
@@ -42,6 +47,7 @@ def test_a_signal_just_after_the_end_opens_the_next(patient: Patient, do: Do) ->
     converse(patient, signum=0)
 
 
+@NESTS
 def test_a_signal_just_before_the_end_opens_nothing(patient: Patient, do: Do) -> None:
     do(f"exec({ENDS_WITH_SIGNAL.format(before=SIGNAL, after=NOTHING)!r})")
     converse(patient)
@@ -61,12 +67,13 @@ def test_a_signal_after_the_client_has_left_opens_the_next(patient: Patient, do:
     converse(patient, signum=0)
 
 
+@NESTS
 def test_a_signal_just_before_a_oneshot_begins_is_served_once(patient: Patient, do: Do) -> None:
     """Its handler serves a client inside the first one's, who then has none to wait for."""
+    do("real = m._in_oneshot; posix = __import__('posix'); first = [True]")
     do(
-        "real = m._in_oneshot; posix = __import__('posix'); signals = [posix.getpid()]; m._in_oneshot = type('', (), {"
-        "'acquire': lambda self, wait: ([posix.kill(signals.pop(), 12) for _ in signals[:]], real.acquire(wait))[1], "
-        "'release': lambda self: real.release()})()"
+        f"acquire = lambda self, wait: (first and first.pop() and {SIGNAL}, real.acquire(wait))[1]; "
+        "m._in_oneshot = type('', (), {'acquire': acquire, 'release': lambda self: real.release()})()"
     )
     converse(patient)
     assert do("answer = 'went on'") == "went on"
