@@ -13,7 +13,7 @@ from manhole._dump import dump_stacktraces, format_dump
 from manhole._hello import HELLO_PREFIX, BadHello, Hello, format_answer, parse_hello
 from manhole._log import Log
 from manhole._mirror import Mirror
-from manhole._stdio import Router, SessionInput, SessionOutput, Streams, run_with
+from manhole._stdio import Router, SessionInput, SessionOutput, Streams
 
 __all__ = ["Handler", "Surroundings", "converse_exec", "converse_repl"]
 
@@ -74,8 +74,7 @@ class _Repl:
         stderr = SessionOutput(channel.write)
         namespace = make_namespace(around.locals, {"dump_stacktraces": dump_stacktraces})
         self._namespace = namespace
-        # While a oneshot waits for a line, what prints is a signal handler of the application's, and so is its output.
-        self._console = Console(namespace, lambda: run_with(None, self._read_line), self._stdout, stderr)
+        self._console = Console(namespace, self._read_line, self._stdout, stderr)
         self._streams = Streams(
             SessionInput(channel.read_line),
             self._stdout,
@@ -89,7 +88,7 @@ class _Repl:
             said_hello = self._channel.wait_readable(HELLO_SECONDS) and self._channel.peek_is(HELLO_PREFIX)
             if not said_hello:
                 self._stdout.write(format_dump() + "\n")
-            run_with(self._streams, self._console.run)
+            self._console.run(self._streams)
         except BadHello as error:
             self._channel.write(f"\nmanhole: {error}\n".encode())  # the line end: behind a prompt
         finally:

@@ -101,8 +101,8 @@ _streams: ContextVar[Streams | None] = ContextVar("manhole_streams", default=Non
 _T = TypeVar("_T")
 
 
-def run_with(streams: Streams | None, function: Callable[[], _T]) -> _T:
-    """Call *function* with *streams*, None for the application's, as its own; who inherits its context has them too."""
+def run_with(streams: Streams, function: Callable[[], _T]) -> _T:
+    """Call *function* with *streams* as its own, also in greenlets that inherit its context."""
     token = _streams.set(streams)
     try:
         return function()
