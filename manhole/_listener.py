@@ -18,6 +18,8 @@ __all__ = ["Listener", "accept_one"]
 
 # Before accept() is tried again when the process has no descriptor left. Arbitrary; it only must not spin.
 RETRY_MILLISECONDS = 1000
+# A socket refuses a timeout whose milliseconds no C int holds, 24 days; it is asked again. Arbitrary.
+MAX_ACCEPT_SECONDS = 86400.0
 # How long stop() waits for threads that have been told to end; code that a session runs cannot be ended.
 STOP_SECONDS = 1.0
 # How often a waiting exit looks whether the session has ended, or its client left in the middle of an evaluation.
@@ -48,7 +50,6 @@ class Listener:
         self._running = compat.allocate_lock()
         self._ended = compat.allocate_lock()
         self._running.acquire()
-        self._ended.acquire()
         self._wake_read, self._wake_write = posix.pipe()
         self._thread = compat.OwnThread()
         self._is_paused = False
@@ -57,18 +58,14 @@ class Listener:
         """Start the thread and return when it accepts.
 
         :param timeout: seconds to wait for it.
-        :raises StartFailed: if it does not run by then, or the system has no thread left; everything is closed.
+        :raises StartFailed: if it does not run by then, or the system has no thread left.
+
+        stop() is due afterwards, whatever this raises: a signal handler of the application may raise anything.
         """
         # A client that connects and leaves again before accept() must not leave the thread blocked there.
         self._bound.socket.setblocking(False)
-        try:
-            self._thread = compat.start_thread(self._run, "manhole listener", self._idle_mask)
-        except RuntimeError as error:
-            self._ended.release()
-            self.stop()
-            raise StartFailed(self._bound.path, str(error)) from error
+        self._start_thread()
         if not self._running.acquire(timeout=timeout):
-            self.stop()
             raise StartFailed(self._bound.path, f"its thread did not run within {timeout} seconds")
         self._log(f"listening on {self._bound.path}")
 
@@ -92,10 +89,17 @@ class Listener:
             return  # it has not seen the wake-up yet; when it does it ends: a manhole less, and no fork held up
         posix.read(self._wake_read, 1)
         try:
+            self._start_thread()
+        except StartFailed as error:
+            self._log(f"stopped listening: {error}")
+
+    def _start_thread(self) -> None:
+        self._ended.acquire(False)
+        try:
             self._thread = compat.start_thread(self._run, "manhole listener", self._idle_mask)
         except RuntimeError as error:
             self._ended.release()
-            self._log(f"stopped listening: {error}")
+            raise StartFailed(self._bound.path, str(error)) from error
 
     def stop(self) -> None:
         """Remove the socket, disconnect all clients and wait for the threads, at most STOP_SECONDS in all.
@@ -202,12 +206,10 @@ def accept_one(bound: BoundSocket, log: Log, timeout: float) -> Session | None:
     """
     deadline = compat.monotonic() + timeout
     while (left := deadline - compat.monotonic()) > 0:
-        bound.socket.settimeout(left)
+        bound.socket.settimeout(min(left, MAX_ACCEPT_SECONDS))
         try:
             session = _accept(bound.socket, log)
-        except TimeoutError:
-            break
-        except ConnectionAbortedError:
+        except (TimeoutError, ConnectionAbortedError):
             continue
         if session is not None:
             return session

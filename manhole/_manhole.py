@@ -11,6 +11,8 @@ from typing import Protocol
 
 from manhole import compat
 from manhole._conversation import Handler, Surroundings, converse_exec, converse_repl
+from manhole._delay import Delay
+from manhole._errors import NotInstalled, StartFailed
 from manhole._listener import Listener, accept_one
 from manhole._log import Log
 from manhole._mirror import Mirror
@@ -22,7 +24,8 @@ from manhole._stdio import Router
 
 __all__ = ["Manhole"]
 
-# The thread that watches for a signal ends within milliseconds. Arbitrary; long enough for a loaded machine.
+# The thread that watches for a signal, or waits in a forked child, ends within milliseconds. Arbitrary; long enough for
+# a loaded machine.
 WATCHER_SECONDS = 1.0
 # How long a fork may be held up for the sake of having no thread at that moment. Arbitrary; it takes about a
 # millisecond, and a few GIL waits where other threads are busy.
@@ -40,6 +43,9 @@ class Registry(Protocol):
     def release(self, manhole: Manhole) -> None:
         """Undo the installation of *manhole*, if it is the installed one."""
 
+    def adopt(self, manhole: Manhole) -> None:
+        """Take *manhole*, which is about to listen, for the installed one, if there is none."""
+
 
 class Manhole:
     """An installed manhole; install() makes it.
@@ -56,11 +62,13 @@ class Manhole:
         self._inherited_mask = compat.current_sigmask()
         self._listener: Listener | None = None
         self._listening = compat.allocate_lock()  # held while _listener is made, used or undone
+        self._is_over = False  # released or at the process's exit: nothing listens any more; under the same lock
         self._in_oneshot = compat.allocate_lock()
         self._asked = False  # for a oneshot, and not served yet
         self._oneshot: Session | None = None  # under way, or ended just now
         self._hooks: list[SignalHook] = []
         self._watcher: SignalWatcher | None = None
+        self._following: Delay | None = None  # in a forked child, until it listens
         self._pid = os.getpid()
 
     @property
@@ -82,6 +90,7 @@ class Manhole:
     def reinstall(self) -> None:
         """Listen, if this process does not: in a child that was forked without, or with ``thread=False``.
 
+        :raises NotInstalled: after release().
         :raises PathInUse: if the socket's path is taken.
         :raises StartFailed: if the thread did not start.
 
@@ -89,7 +98,10 @@ class Manhole:
         """
         self.leave_parent()
         with self._listening:
+            if self._is_over:
+                raise NotInstalled
             if self._listener is None:
+                self._registry.adopt(self)
                 self._listen()
 
     def handle_oneshot(self, signum: int | None = None, frame: FrameType | None = None) -> None:
@@ -154,21 +166,42 @@ class Manhole:
         """What install() does: listen, or wait for a signal that says so."""
         options = self._options
         if options.oneshot_on is not None:
-            self._hooks.append(SignalHook(options.oneshot_on, self.handle_oneshot))
+            self._hook(options.oneshot_on, self.handle_oneshot)
         if options.activate_on is not None:
-            self._hooks.append(SignalHook(options.activate_on, self._on_activate))
-            self._watcher = SignalWatcher(options.activate_on, self._activate, self._idle_mask())
+            self._hook(options.activate_on, self._on_activate)
+            try:
+                self._watcher = SignalWatcher(options.activate_on, self._activate, self._idle_mask())
+                self._watcher.start()
+            except (OSError, RuntimeError) as error:
+                raise StartFailed(self.socket_path, str(error)) from error
         elif options.thread and options.oneshot_on is None:
             self._listen()
         if options.why_forks_are_not_followed is not None:
             self._log(f"forks are not followed: {options.why_forks_are_not_followed}")
 
+    def _hook(self, signum: int, function: Callable[[int, FrameType | None], None]) -> None:
+        # Known to undo() before it does anything: a handler of the application may raise at any moment.
+        hook = SignalHook(signum, function)
+        self._hooks.append(hook)
+        hook.set()
+
     def _listen(self) -> None:
-        bound = bind_socket(self.socket_path)
         code_mask = self._idle_mask() if self._options.masks_code else self._inherited_mask
-        listener = Listener(bound, self._make_handler(with_threads=True), self._log, self._idle_mask(), code_mask)
-        listener.start(self._options.start_timeout)
-        self._listener = listener
+        path = self.socket_path
+        try:
+            bound = bind_socket(path)
+            try:
+                handler = self._make_handler(with_threads=True)
+                self._listener = Listener(bound, handler, self._log, self._idle_mask(), code_mask)
+                self._listener.start(self._options.start_timeout)
+            except BaseException:
+                listener, self._listener = self._listener, None
+                if listener is not None:
+                    listener.stop()
+                bound.close()
+                raise
+        except OSError as error:
+            raise StartFailed(path, str(error.strerror)) from error
         if sys.modules.get("multiprocessing.process") and sys.modules["multiprocessing.process"].parent_process():
             # multiprocessing leaves its children by os._exit(), which runs its own finalizers and not atexit's.
             sys.modules["multiprocessing.util"].Finalize(None, self.at_exit, exitpriority=0)
@@ -187,6 +220,8 @@ class Manhole:
         """Listen, on a thread of ours; the watcher and the handler may both get here, and any number of times."""
         try:
             self.reinstall()
+        except NotInstalled:
+            pass  # released, or about to exit, since the signal came or the fork happened
         except Exception as error:  # noqa: BLE001 - only install() raises
             self._log(f"cannot start: {error}")
 
@@ -199,7 +234,11 @@ class Manhole:
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             watcher.stop(WATCHER_SECONDS)
+        following, self._following = self._following, None
+        if following is not None:
+            following.pause(WATCHER_SECONDS)
         with self._listening:
+            self._is_over = True
             listener, self._listener = self._listener, None
         if listener is not None:
             listener.stop()
@@ -208,7 +247,9 @@ class Manhole:
     def at_exit(self) -> None:
         """Remove the socket's file, and wait for the clients unless told not to."""
         self.leave_parent()
-        listener = self._listener
+        with self._listening:
+            self._is_over = True
+            listener = self._listener
         if listener is not None:
             listener.remove_file()
             if not self._options.daemon_connection:
@@ -226,6 +267,9 @@ class Manhole:
         if self._watcher is not None:
             self._watcher.pause(PAUSE_SECONDS)
             resume.append(partial(self._watcher.resume, WATCHER_SECONDS))
+        if self._following is not None:
+            self._following.pause(PAUSE_SECONDS)
+            resume.append(self._resume_following)
         if self._listening.acquire(False):
             try:
                 if self._listener is not None and self._listener.pause(PAUSE_SECONDS):
@@ -249,6 +293,7 @@ class Manhole:
         self.around.router.reset_after_fork()
         self.around.mirror.reset_after_fork()
         self._log.reset_after_fork()
+        self._following = None
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             watcher.close_after_fork()
@@ -262,17 +307,28 @@ class Manhole:
         """What the fork hook does in the child: whether it has a manhole all the same, or will have."""
         parent = self._pid
         self.leave_parent()
+        if self._is_over:  # another thread of the parent was about to release it
+            return False
         if self._options.why_forks_are_not_followed is None:
+            follow = partial(self._follow, parent)
+            self._following = Delay(follow, self._options.reinstall_delay, self._idle_mask())
             try:
-                compat.start_thread(partial(self._follow, parent), "manhole reinstall", self._idle_mask())
+                self._following.start()
             except RuntimeError as error:
+                self._following = None
                 self._log(f"fork of {parent} not followed: {error}")
             return True
         return bool(self._hooks) or not self._options.thread
 
+    def _resume_following(self) -> None:
+        try:
+            if self._following is not None:  # else it was released meanwhile
+                self._following.resume()
+        except RuntimeError as error:
+            self._log(f"fork not followed: {error}")
+
     def _follow(self, parent: int) -> None:
         """Listen in a forked child, once it is plain that it does not go on to exec another program."""
-        compat.sleep(self._options.reinstall_delay)
         if self._registry.installed is self:
             self._log(f"forked from {parent}")
             self._activate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import sys
@@ -15,6 +16,8 @@ __all__ = ["Options", "parse_options"]
 
 _EVERY_SIGNAL: frozenset[int] = frozenset(map(int, signal.valid_signals()))
 _BY_NAME = {known.name: int(known) for known in signal.Signals}
+# What a lock can be waited for, some 292 years; an infinite time it refuses.
+_MAX_SECONDS = _thread.TIMEOUT_MAX
 _UNCATCHABLE = {int(signal.SIGKILL), int(signal.SIGSTOP)}
 
 
@@ -77,9 +80,8 @@ def parse_options(given: Mapping[str, Any]) -> Options:
     for name in ("verbose", "patch_fork", "thread", "daemon_connection", "redirect_stderr", "strict"):
         _require(type(getattr(options, name)) is bool, options, name, "True or False")
     for name in ("start_timeout", "oneshot_timeout"):
-        _require(_is_number(getattr(options, name)) and getattr(options, name) > 0, options, name, "seconds, above 0")
-    delay = options.reinstall_delay
-    _require(_is_number(delay) and delay >= 0, options, "reinstall_delay", "seconds, 0 or more")
+        _require(_is_time(getattr(options, name), above=0), options, name, "a finite number of seconds, above 0")
+    _require(_is_time(options.reinstall_delay), options, "reinstall_delay", "a finite number of seconds, 0 or more")
     destination = options.verbose_destination
     _require(
         (type(destination) is int and destination >= 0) or callable(getattr(destination, "write", None)),
@@ -128,8 +130,9 @@ def _require(condition: bool, options: Options, name: str, allowed: str) -> None
         raise InvalidOption(name, getattr(options, name), allowed)
 
 
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and value == value  # a NaN is no time to wait
+def _is_time(value: Any, above: float = -1) -> bool:
+    """Whether that many seconds can be waited; a NaN compares with nothing."""
+    return type(value) in (int, float) and above < value and 0 <= value <= _MAX_SECONDS
 
 
 def _parse_mask(options: Options) -> frozenset[int]:

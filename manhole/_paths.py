@@ -81,11 +81,27 @@ def bind_socket(path: str) -> BoundSocket:
     """
     if len(os.fsencode(path)) > MAX_PATH_BYTES:
         raise InvalidOption("socket_path", path, f"at most {MAX_PATH_BYTES} bytes long, a socket address holds no more")
+    bound = None
+    try:
+        folder = _lock_folder(os.path.dirname(path) or ".")
+        try:
+            bound = _bind_locked(path)
+        finally:
+            if folder is not None:
+                # Said aloud: a process that another thread has forked meanwhile holds the lock too.
+                fcntl.flock(folder, fcntl.LOCK_UN)
+                posix.close(folder)
+    except BaseException:
+        if bound is not None:
+            bound.close()
+        raise
+    return bound
+
+
+def _bind_locked(path: str) -> BoundSocket:
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    folder = None
     try:
         sock.settimeout(None)  # socket.setdefaulttimeout() of the application reaches raw sockets too
-        folder = _lock_folder(os.path.dirname(path) or ".")
         _bind(sock, path)
         sock.listen(BACKLOG)
         return BoundSocket(sock, path)
@@ -97,11 +113,6 @@ def bind_socket(path: str) -> BoundSocket:
                 pass  # gone already
         sock.close()
         raise
-    finally:
-        if folder is not None:
-            # Said aloud: a process that another thread has forked meanwhile holds the lock too.
-            fcntl.flock(folder, fcntl.LOCK_UN)
-            posix.close(folder)
 
 
 def _lock_folder(path: str) -> int | None:
@@ -110,15 +121,19 @@ def _lock_folder(path: str) -> int | None:
         folder = posix.open(path, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
     except OSError:
         return None  # bind() will say what is the matter; or the folder can be written and not read
-    deadline = compat.monotonic() + LOCK_SECONDS
-    while compat.monotonic() < deadline:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            compat.sleep(RETRY_SECONDS)
-        except OSError:
-            break  # none on this file system
+    try:
+        deadline = compat.monotonic() + LOCK_SECONDS
+        while compat.monotonic() < deadline:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                compat.sleep(RETRY_SECONDS)
+            except OSError:
+                break  # none on this file system
+    except BaseException:
+        posix.close(folder)
+        raise
     return folder
 
 

@@ -7,28 +7,33 @@ import atexit
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from manhole import compat
 from manhole._conversation import Surroundings, converse_exec, converse_repl
 from manhole._errors import AlreadyInstalled, ManholeError, NotInstalled
 from manhole._manhole import Manhole
-from manhole._options import parse_options
+from manhole._options import Options, parse_options
 
 __all__ = ["handle_connection_exec", "handle_connection_repl", "install", "release"]
 
 # install() and release() of another thread last milliseconds. Arbitrary; long enough for a loaded machine.
 LOCK_SECONDS = 10.0
+RETRY_SECONDS = 0.001
 # From this version on Python warns of a fork with threads; before, the millisecond that it costs to have none would
 # buy nothing.
 _FORK_WARNS = sys.version_info >= (3, 12)
+
+
+_Result = TypeVar("_Result")
 
 
 class _State:
     """What this process has installed."""
 
     def __init__(self) -> None:
-        self.lock = compat.allocate_lock()
+        self.queue: dict[object, None] = {}  # who is in install() or release(), first come first; see _run_locked()
         self.installed: Manhole | None = None
         self.hooked = False
         self.forking: int | None = None  # ident of the thread that forks just now
@@ -39,7 +44,7 @@ class _State:
         """Where the fork hooks have not run (uWSGI forks without them), forget what the parent has installed."""
         if self.pid != os.getpid():
             self.pid = os.getpid()
-            self.lock = compat.allocate_lock()
+            self.queue = {}
             installed, self.installed = self.installed, None
             if installed is not None:
                 installed.leave_parent()
@@ -47,8 +52,13 @@ class _State:
     def release(self, manhole: Manhole) -> None:
         """Undo the installation of *manhole*, if it is the installed one."""
         self.notice_fork()
-        with _Locked():
-            _release_locked(manhole)
+        _run_locked(partial(_release_locked, manhole))
+
+    def adopt(self, manhole: Manhole) -> None:
+        """Take *manhole*, which is about to listen, for the installed one, if there is none: in a forked child."""
+        self.notice_fork()
+        if self.installed is None:
+            self.installed = manhole
 
 
 _state = _State()
@@ -92,27 +102,31 @@ def install(**options: Any) -> Manhole:
     """
     parsed = parse_options(options)
     _state.notice_fork()
-    with _Locked():
-        if _state.installed is not None:
-            if parsed.strict:
-                raise AlreadyInstalled(_state.installed.socket_path)
-            _release_locked(_state.installed)
-        if not _state.hooked:
-            # These cannot be taken back, so they look whether there is something to do.
-            os.register_at_fork(after_in_child=_after_fork_in_child)
-            if _FORK_WARNS:
-                os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent)
-            _state.hooked = True
-        compat.remember_root()
-        manhole = Manhole(parsed, _state)
-        try:
-            manhole.begin()
-        except BaseException:
-            manhole.undo()
-            raise
+    return _run_locked(partial(_install_locked, parsed))
+
+
+def _install_locked(options: Options) -> Manhole:
+    if _state.installed is not None:
+        if options.strict:
+            raise AlreadyInstalled(_state.installed.socket_path)
+        _release_locked(_state.installed)
+    if not _state.hooked:
+        # These cannot be taken back, so they look whether there is something to do.
+        os.register_at_fork(after_in_child=_after_fork_in_child)
+        if _FORK_WARNS:
+            os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent)
+        _state.hooked = True
+    compat.remember_root()
+    manhole = Manhole(options, _state)
+    try:
+        manhole.begin()
         _state.installed = manhole
         atexit.register(_at_exit)
-        return manhole
+    except BaseException:
+        manhole.undo()
+        _state.installed = None
+        raise
+    return manhole
 
 
 def release() -> None:
@@ -155,22 +169,31 @@ def _surroundings() -> Surroundings:
     return _state.installed.around
 
 
-class _Locked:
-    """The state's lock, with a deadline instead of a deadlock."""
+def _run_locked(function: Callable[[], _Result]) -> _Result:
+    """*function*'s result, when nobody else is in here any more; with a deadline instead of a deadlock.
 
-    def __enter__(self) -> None:
-        if not _state.lock.acquire(timeout=LOCK_SECONDS):
-            raise ManholeError("another install() or release() is under way in this process and does not end")
-
-    def __exit__(self, *exc_info: object) -> None:
-        _state.lock.release()
+    No lock: a signal handler of the application that raises right after its acquire() would keep it for ever, for
+    nobody would know who has it. Here everybody finds their own place in the queue, by one atomic operation each.
+    """
+    me = object()
+    deadline = compat.monotonic() + LOCK_SECONDS
+    queue = _state.queue
+    try:
+        queue[me] = None
+        while list(queue)[0] is not me:  # noqa: RUF015 - the queue may change between an iter() and its next()
+            if compat.monotonic() > deadline:
+                raise ManholeError("another install() or release() is under way in this process and does not end")
+            compat.sleep(RETRY_SECONDS)
+        return function()
+    finally:
+        queue.pop(me, None)
 
 
 def _release_locked(manhole: Manhole) -> None:
     if _state.installed is manhole:
+        manhole.undo()  # first: what it has under way may not take it for one that is to be adopted
         _state.installed = None
         atexit.unregister(_at_exit)
-        manhole.undo()
 
 
 def _at_exit() -> None:
@@ -201,7 +224,7 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     """The parent's threads do not exist here, and what they held stays held."""
     _state.pid = os.getpid()
-    _state.lock = compat.allocate_lock()
+    _state.queue = {}
     _state.forking = None
     _state.resume = []
     if _state.installed is not None and not _state.installed.after_fork():

@@ -23,18 +23,23 @@ class SignalHook:
 
     :param signum: the signal.
     :param function: called as any Python handler is: on the main thread, between two bytecodes of whatever runs there.
-    :raises ManholeError: if the calling thread is not the main one, where alone Python lets handlers be set.
     """
 
     def __init__(self, signum: int, function: Callable[[int, FrameType | None], None]) -> None:
         self._signum = signum
         self._function: Callable[[int, FrameType | None], None] | None = function
         self._before: Any = signal.getsignal(signum)
+
+    def set(self) -> None:
+        """Put the function there.
+
+        :raises ManholeError: if the calling thread is not the main one, where alone Python lets handlers be set.
+        """
         try:
-            signal.signal(signum, self._handle)
+            signal.signal(self._signum, self._handle)
         except ValueError:
             raise ManholeError(
-                f"a handler for signal {signum} can be set on the main thread alone; call install() there"
+                f"a handler for signal {self._signum} can be set on the main thread alone; call install() there"
             ) from None
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
@@ -74,7 +79,7 @@ class SignalWatcher:
     :param signum: the signal.
     :param function: what to call; must raise nothing.
     :param sigmask: the signals to block on the thread.
-    :raises RuntimeError: if the system has no thread left.
+    :raises OSError: if the process has no descriptor left.
     """
 
     def __init__(self, signum: int, function: Callable[[], None], sigmask: Iterable[int]) -> None:
@@ -83,18 +88,28 @@ class SignalWatcher:
         self._read, self._write = posix.pipe()
         posix.set_blocking(self._write, False)
         self._ended = compat.allocate_lock()
-        self._ended.acquire()
-        self._is_wakeup = self._take_wakeup()
+        self._is_wakeup = False
         self._sigmask = sigmask
         self._is_paused = False
         self._running = compat.allocate_lock()
         self._running.acquire()
+
+    def start(self) -> None:
+        """Start the thread; stop() is due afterwards, whatever this raises.
+
+        :raises RuntimeError: if the system has no thread left.
+        """
+        self._is_wakeup = self._take_wakeup()
+        self._start_thread()
+        # A thread that waits for the GIL while uWSGI forks leaves the child waiting for it for ever (uwsgi#2387).
+        self._running.acquire(timeout=START_SECONDS)
+
+    def _start_thread(self) -> None:
+        self._ended.acquire(False)
         try:
-            self._thread = compat.start_thread(self._watch, "manhole signal watcher", sigmask)
-            # A thread that waits for the GIL while uWSGI forks leaves the child waiting for it for ever (uwsgi#2387).
-            self._running.acquire(timeout=START_SECONDS)
+            self._thread = compat.start_thread(self._watch, "manhole signal watcher", self._sigmask)
         except RuntimeError:
-            self.close_after_fork()
+            self._ended.release()
             raise
 
     def _take_wakeup(self) -> bool:
@@ -152,9 +167,9 @@ class SignalWatcher:
             return  # busy beyond measure; the Python handler still works
         self._is_wakeup = self._take_wakeup()
         try:
-            self._thread = compat.start_thread(self._watch, "manhole signal watcher", self._sigmask)
+            self._start_thread()
         except RuntimeError:
-            self._ended.release()
+            pass  # as above
 
     def stop(self, timeout: float) -> None:
         """End the thread and give the wakeup descriptor back, waiting at most *timeout* seconds."""

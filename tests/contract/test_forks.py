@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -150,6 +151,29 @@ def test_a_child_that_is_not_followed_opens_by_the_signal_as_its_parent_does(
     assert not os.path.exists(patient.default_path)
 
 
+@pytest.mark.parametrize("end", ["m.release()", "manhole.release()", "sys.exit(0)"])
+def test_a_child_that_is_not_followed_may_listen_by_hand(do: Do, fork: Callable[..., int], end: str) -> None:
+    do("m = manhole.install(verbose=False, patch_fork=False)")
+    ends = f"(m.reinstall(), posix.write(is_ready, b'x'), posix.read(r, 1), {end}, posix.read(r, 1))"
+    child = fork("os.fork", ends)
+    do("os.write(w, b'x'); posix.read(ready, 1)")
+    wait_for(f"/tmp/manhole-{child}")
+    do("os.write(w, b'x')")
+    wait_until_true(lambda: not os.path.exists(f"/tmp/manhole-{child}"))
+
+
+@FOLLOWS
+def test_a_child_that_ends_before_it_listens_leaves_nothing(patient: Patient, do: Do) -> None:
+    """Also when it lives on for a while in the application's own exit handlers, which run after the manhole's."""
+    do("import atexit, posix, time; from manhole import compat; from _tell import tell")
+    do("waits = lambda: any('reinstall' in name for name in compat.own_threads.values())")
+    do("path = lambda: f'/tmp/manhole-{os.getpid()}'")
+    do("exec('def late():\\n while waits(): compat.sleep(0.01)\\n tell(os.path.exists(path()))\\n posix._exit(0)')")
+    do("atexit.register(late); m = manhole.install(verbose=False, reinstall_delay=0.2)")
+    told = [do("pid = os.fork() or sys.exit(); answer = 'parent'"), patient.told()]
+    assert sorted(map(str, told)) == ["False", "parent"]
+
+
 def test_a_child_that_is_not_followed_may_install_its_own(do: Do, fork: Callable[..., int]) -> None:
     do("m = manhole.install(verbose=False, patch_fork=False)")
     child = fork("os.fork", "(manhole.install(verbose=False), __import__('time').sleep(3600))")
@@ -189,18 +213,39 @@ def test_a_child_does_not_take_its_threads_for_its_parents(patient: Patient, do:
         assert do("answer = posix.read(r, 1000).decode()") == "[]"
 
 
+FORK_WARNS = pytest.mark.skipif(
+    sys.version_info < (3, 12) or sys.implementation.name == "pypy", reason="no warning of a fork with threads here"
+)
+COUNT_THREADS = "len(posix.listdir('/proc/self/task'))"
+
+
+def record_forks(do: Do) -> None:
+    """How many threads each fork finds, and what Python warns of. To be called before install()."""
+    do("import warnings, posix; recorder = warnings.catch_warnings(record=True); warned = recorder.__enter__()")
+    do("warnings.simplefilter('always')")
+    # Such hooks run in the reverse order of their registration, this one after that of install().
+    do(f"counts = []; os.register_at_fork(before=lambda: counts.append({COUNT_THREADS}))")
+
+
+def counts_after_hooks() -> bool:
+    """Whether Python counts the threads, for its warning, when the hooks have begun them again: cpython#137109."""
+    code = (
+        "import _thread, os; lock = _thread.allocate_lock(); lock.acquire(); "
+        "os.register_at_fork(after_in_parent=lambda: _thread.start_new_thread(lock.acquire, ())); "
+        "os.fork() or os._exit(0); lock.release()"
+    )
+    done = subprocess.run([sys.executable, "-W", "always", "-c", code], capture_output=True, text=True, check=True)
+    return "DeprecationWarning" in done.stderr
+
+
+@FORK_WARNS
 @pytest.mark.parametrize("option", ["thread=True", "activate_on='USR1'"])
 def test_a_fork_finds_no_thread_of_ours(patient: Patient, do: Do, option: str) -> None:
     """Python 3.12 and later warn of a fork with threads; afterwards the parent listens as before."""
-    do("import warnings, posix; warnings.simplefilter('error')")
+    record_forks(do)
     do(f"m = manhole.install(verbose=False, patch_fork=False, {option})")
-    count = "len(posix.listdir('/proc/self/task'))"
-    do(f"counts = []; os.register_at_fork(after_in_parent=lambda: counts.append({count}))")
-    do("os.register_at_fork(before=lambda: None)")
     for _ in range(20):
         assert do("pid = posix.fork() or posix._exit(0); answer = posix.waitpid(pid, 0)[1]") == 0
-    # hooks of the parent run in the order of their registration: ours has started the thread again by then
-    assert set(do("answer = counts")) <= {1, 2}
     if option != "thread=True":
         os.kill(patient.pid, signal.SIGUSR1)
     wait_for(patient.default_path)
@@ -208,3 +253,25 @@ def test_a_fork_finds_no_thread_of_ours(patient: Patient, do: Do, option: str) -
     wait_until_true(lambda: count_threads(patient.pid) == (2 if option == "thread=True" else 3))
     assert do("pid = posix.fork() or posix._exit(0); answer = posix.waitpid(pid, 0)[1]") == 0
     wait_for(patient.default_path)
+    assert do("answer = counts") == [1] * 21
+    assert do("answer = [str(one.message) for one in warned]") == [] or counts_after_hooks()
+
+
+@FORK_WARNS
+def test_a_child_that_forks_before_it_listens_has_no_thread_of_ours_either(do: Do, fork: Callable[..., int]) -> None:
+    record_forks(do)
+    do("m = manhole.install(verbose=False); r2, w2 = os.pipe()")
+    grandchild = "posix.waitpid(posix.fork() or posix._exit(0), 0)"
+    child = fork("os.fork", f"({grandchild}, posix.write(w2, repr(counts).encode()), posix.read(r, 1))")
+    do("os.write(w, b'x')")
+    assert do("answer = posix.read(r2, 100).decode()") == "[1, 1]"
+    wait_for(f"/tmp/manhole-{child}")
+
+
+@FOLLOWS
+def test_release_in_a_child_that_does_not_listen_yet_leaves_no_thread(do: Do, fork: Callable[..., int]) -> None:
+    do("m = manhole.install(verbose=False, reinstall_delay=3600)")
+    child = fork("os.fork", "(m.release(), posix.read(r, 1))")
+    wait_until_true(lambda: count_threads(child) == 2)
+    do("os.write(w, b'x')")
+    wait_until_true(lambda: count_threads(child) == 1)

@@ -57,6 +57,17 @@ def test_install_release_install(do: Do, short_path: Path) -> None:
         do("manhole.release()")
 
 
+def test_what_is_released_does_not_listen_again(patient: Patient, do: Do) -> None:
+    """By hand, or by a signal that came before: its thread gets to run afterwards."""
+    do("m = manhole.install(verbose=False, activate_on='USR1'); m.release()")
+    assert do("m.reinstall()")[0] == "NotInstalled"
+    assert do("answer = m._activate()") is None
+    assert not os.path.exists(patient.default_path)
+    do("manhole.install(verbose=False)")
+    with conversation(patient.default_path) as client:
+        assert client.ask("6 * 7") == "42\n"
+
+
 def test_a_second_install_is_an_error_that_says_where_the_first_is(patient: Patient, do: Do) -> None:
     do("m = manhole.install(verbose=False)")
     name, message = do("manhole.install()")
@@ -95,6 +106,10 @@ def test_release_from_inside_a_session(patient: Patient, do: Do, traces: Callabl
         ("socket_path='/no/such/folder/s'", "InvalidOption", "folder that exists"),
         ("socket_path='/proc/1/s'", "", "/proc/1/s"),
         ("start_timeout=0", "InvalidOption", "above 0"),
+        ("start_timeout=float('inf')", "InvalidOption", "finite"),
+        ("oneshot_timeout=1e300", "InvalidOption", "finite"),
+        ("reinstall_delay=float('inf')", "InvalidOption", "finite"),
+        ("reinstall_delay=float('nan')", "InvalidOption", "finite"),
         ("locals=[1]", "InvalidOption", "mapping"),
         ("locals={1: 2}", "InvalidOption", "str"),
     ],
@@ -328,3 +343,33 @@ def test_a_thread_that_does_not_start_is_an_error_that_leaves_nothing(
     do("manhole.install(verbose=False)")
     with conversation(patient.default_path) as client:
         assert client.ask("6 * 7") == "42\n"
+
+
+@pytest.mark.parametrize("option", ["thread=True", "activate_on='USR1'"])
+def test_a_lack_of_descriptors_is_an_error_that_leaves_nothing(
+    do: Do, traces: Callable[[], Any], patient: Patient, option: str
+) -> None:
+    do("import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)); null = os.open('/dev/null', 0)")
+    before = traces()
+    answers = []
+    for free in range(5):
+        # Imported by now, or it would be what fails.
+        do(f"full = [os.dup(null) for _ in range({40 - len(before[2]) - free})]")
+        answers.append(do(f"manhole.install(verbose=False, {option})"))
+        do("manhole.release()")
+        do("[os.close(fd) for fd in full]")
+        wait_until_true(lambda: traces() == before)
+        assert not os.path.exists(patient.default_path)
+    assert answers[0][0] == "StartFailed"
+    assert "Too many open files" in answers[0][1]
+    assert {answer and answer[0] for answer in answers} <= {"StartFailed", None}
+
+
+@pytest.mark.parametrize("options", [[], ["activate_on='USR1'"], ["oneshot_on='USR1'"]])
+def test_an_install_that_is_interrupted_anywhere_leaves_nothing(options: list[str]) -> None:
+    """As by a signal handler that raises: at each call that install() makes."""
+    with Patient("interrupts.py", RUNTIME, *options, flags=["-W", "ignore"]) as patient:
+        assert patient.told() == []
+        assert patient.told() > 50
+        with conversation(patient.default_path) as client:
+            assert client.ask("6 * 7") == "42\n"
