@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+from collections import deque
 
 from manhole import compat
 
@@ -32,6 +33,8 @@ class Channel:
         self._searched = 0  # so much of _pending has no line end
         self._ended = False
         self._sending = compat.allocate_lock()
+        self._waiting: deque[bytes] = deque()  # what write() was given and has not sent
+        self._writers: set[int] = set()  # idents of the threads that are inside write()
         self._unsent = b""  # the rest of an offer, which must go before anything else: it may begin inside a character
 
     def wait_readable(self, seconds: float) -> bool:
@@ -83,11 +86,23 @@ class Channel:
     def write(self, data: bytes) -> None:
         """Send all of *data*, waiting for the client if need be.
 
+        What interrupts a thread inside it (a signal handler that prints, a destructor) could wait for ever for the lock
+        that the interrupted frame holds: it only leaves its data, for that frame to send.
+
         :raises OSError: if the client is gone.
         """
-        with self._sending:
-            unsent, self._unsent = self._unsent, b""
-            self._sock.sendall(unsent + data, _QUIETLY)
+        self._waiting.append(data)
+        me = compat.get_ident()
+        # Asked again when this thread is no longer marked: until then an interruption may have left something.
+        while self._waiting and me not in self._writers:
+            try:
+                self._writers.add(me)  # before the lock is taken, for the moment between the two
+                with self._sending:
+                    while self._waiting:
+                        unsent, self._unsent = self._unsent, b""
+                        self._sock.sendall(unsent + self._waiting.popleft(), _QUIETLY)
+            finally:
+                self._writers.discard(me)
 
     def offer(self, data: bytes, patience: float) -> bool:
         """Send *data* if the client has room for it now; False, and nothing was taken, if not. Does not wait for it.

@@ -6,18 +6,31 @@ import __future__
 import _ast
 import builtins
 import codeop
+import importlib
 import os
 import socket
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import CodeType
 from typing import Any
 
 from manhole._channel import LineTooLong
-from manhole._stdio import SessionOutput
+from manhole._stdio import SessionOutput, Streams, run_with
 
 __all__ = ["Console", "make_namespace"]
+
+# Module that `traceback` imports in the middle of formatting some error, and the version that began with it. Imported
+# only then, it would wait for the import lock, which the application may hold. inspect has imported ast already, and
+# what 3.15 imports for a ModuleNotFoundError follows upon an import that the user has asked for.
+_IMPORTED_LATE = {"unicodedata": (3, 11), "_suggestions": (3, 13), "difflib": (3, 14), "_colorize": (3, 15)}
+for _name, _since in _IMPORTED_LATE.items():
+    if sys.version_info >= _since:
+        try:
+            importlib.import_module(_name)
+        except ImportError:
+            pass  # not part of this build
 
 PRIMARY, CONTINUATION = ">>> ", "... "
 FILENAME = "<manhole>"
@@ -95,13 +108,16 @@ class Console:
         self.prompts = True
         self._flags = 0  # the __future__ features that the session has asked for
 
-    def run(self) -> None:
+    def run(self, streams: Streams) -> None:
         """Converse until the input ends or the code raises SystemExit.
 
+        :param streams: what the code finds as its own while it runs. Between two statements they are the application's:
+            what prints there is one of its signal handlers, in a oneshot.
         :raises OSError: if the client is gone.
         """
         lines: list[str] = []
-        while True:
+        goes_on = True
+        while goes_on:
             self.prompt(CONTINUATION if lines else PRIMARY)
             try:
                 line = self._read_line()
@@ -111,19 +127,25 @@ class Console:
                 continue
             # At the end of input an open block is taken as finished.
             lines.append("" if line is None else line.decode("utf-8", "replace"))
-            try:
-                code = self._compile("\n".join(lines), final=line is None)
-                if code is not None:
-                    lines.clear()
-                    exec(code, self._namespace)  # noqa: S102 - a REPL's purpose
-            except SystemExit:
-                break
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it ends the statement, not the session
+            goes_on = run_with(streams, partial(self._execute, lines, final=line is None))
+
+    def _execute(self, lines: list[str], final: bool) -> bool:
+        """Run *lines*, and clear them, if they are a whole statement; whether more lines are wanted.
+
+        :param final: whether no further line will come.
+        """
+        try:
+            code = self._compile("\n".join(lines), final)
+            if code is not None:
                 lines.clear()
-                self._report(error)
-            self._stdout.flush()
-            if line is None:
-                break
+                exec(code, self._namespace)  # noqa: S102 - a REPL's purpose
+        except SystemExit:
+            return False
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it ends the statement, not the session
+            lines.clear()
+            self._report(error)
+        self._stdout.flush()
+        return not final
 
     def display(self, value: object) -> None:
         """What sys.displayhook does for this session's code; the application's `builtins._` is left alone."""

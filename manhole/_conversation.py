@@ -13,7 +13,7 @@ from manhole._dump import dump_stacktraces, format_dump
 from manhole._hello import HELLO_PREFIX, BadHello, Hello, format_answer, parse_hello
 from manhole._log import Log
 from manhole._mirror import Mirror
-from manhole._stdio import Router, SessionInput, SessionOutput, Streams, run_with
+from manhole._stdio import Router, SessionInput, SessionOutput, Streams
 
 __all__ = ["Handler", "Surroundings", "converse_exec", "converse_repl"]
 
@@ -51,7 +51,7 @@ def converse_repl(sock: _socket.socket, around: Surroundings, with_threads: bool
     """
     channel = Channel(sock)
     repl = _Repl(channel, around)
-    around.router.attach()
+    around.router.attach(channel)
     try:
         if not with_threads:
             repl.run()
@@ -62,7 +62,7 @@ def converse_repl(sock: _socket.socket, around: Surroundings, with_threads: bool
         finally:
             around.mirror.detach(channel)
     finally:
-        around.router.detach()
+        around.router.detach(channel)
 
 
 class _Repl:
@@ -85,17 +85,15 @@ class _Repl:
 
     def run(self) -> None:
         try:
-            run_with(self._streams, self._converse)
+            said_hello = self._channel.wait_readable(HELLO_SECONDS) and self._channel.peek_is(HELLO_PREFIX)
+            if not said_hello:
+                self._stdout.write(format_dump() + "\n")
+            self._console.run(self._streams)
         except BadHello as error:
             self._channel.write(f"\nmanhole: {error}\n".encode())  # the line end: behind a prompt
         finally:
+            self._streams.ended = True
             self._namespace.clear()
-
-    def _converse(self) -> None:
-        said_hello = self._channel.wait_readable(HELLO_SECONDS) and self._channel.peek_is(HELLO_PREFIX)
-        if not said_hello:
-            self._stdout.write(format_dump() + "\n")
-        self._console.run()
 
     def _read_line(self) -> bytes | None:
         """The console's next line. A hello, early or late, is dealt with on the way."""

@@ -30,6 +30,9 @@ WATCHER_SECONDS = 1.0
 # How long a fork may be held up for the sake of having no thread at that moment. Arbitrary; it takes about a
 # millisecond, and a few GIL waits where other threads are busy.
 PAUSE_SECONDS = 0.1
+# There is one `sys`: code that a session of a replaced manhole still runs goes on beside its successor's sessions.
+_MIRROR = Mirror()
+_ROUTER = Router(_MIRROR.copy)
 
 
 class Registry(Protocol):
@@ -55,15 +58,14 @@ class Manhole:
         self._options = options
         self._registry = registry
         self._log = Log(options.verbose_destination, options.verbose)
-        mirror = Mirror()
-        self.around = Surroundings(self._log, Router(mirror.copy), mirror, options.locals, options.redirect_stderr)
+        self.around = Surroundings(self._log, _ROUTER, _MIRROR, options.locals, options.redirect_stderr)
         self._inherited_mask = compat.current_sigmask()
         self._listener: Listener | None = None
         self._listening = compat.allocate_lock()  # held while _listener is made, used or undone
         self._is_over = False  # released or at the process's exit: nothing listens any more; under the same lock
         self._in_oneshot = compat.allocate_lock()
         self._asked = False  # for a oneshot, and not served yet
-        self._oneshot: Session | None = None  # under way
+        self._oneshot: Session | None = None  # under way, or ended just now
         self._hooks: list[SignalHook] = []
         self._watcher: SignalWatcher | None = None
         self._following: Delay | None = None  # in a forked child, until it listens
@@ -105,30 +107,35 @@ class Manhole:
     def handle_oneshot(self, signum: int | None = None, frame: FrameType | None = None) -> None:
         """Serve one client here and now: on the calling thread, and without any other.
 
-        Binds the socket, waits for a client at most ``oneshot_timeout`` seconds, serves it, removes the socket. What
-        the thread did before stands still meanwhile and goes on afterwards.
+        Binds the socket, waits for a client at most ``oneshot_timeout`` seconds, removes the socket, serves the client.
+        What the thread did before stands still meanwhile and goes on afterwards.
 
         :param signum: not used; with *frame* it makes the method a signal handler.
 
         For a signal handler (that is what ``oneshot_on`` does with it), any thread, a greenlet, a forked child. Takes
-        no lock that could be held and raises no Exception. While one is under way, another call does nothing.
+        no lock that could be held and raises no Exception. While a client is being served, another call does nothing;
+        while one is being waited for, it has the whole waiting time follow, if none comes.
         """
         self.leave_parent()
+        # The kernel knows when a session's client is gone: nobody can see its end before the answer here changes.
+        session = self._oneshot
+        if session is not None and not session.wait_gone(0):
+            return
         self._asked = True
         lock = self._in_oneshot  # a child that the session forks gets another, and comes out here all the same
         while self._asked and lock.acquire(False):
             try:
-                self._serve_one()
+                if self._asked:  # else a signal has come before the lock was taken, and has been served
+                    self._serve_one()
             except Exception as error:  # noqa: BLE001 - an error inside never reaches the application
                 self._log(f"no session: {error}")
-                self._asked = False
             finally:
                 lock.release()
 
     def _serve_one(self) -> None:
+        self._asked = False
         if self._listener is not None:
             self._log(f"already listening on {self.socket_path}, connect there")
-            self._asked = False
             return
         bound = bind_socket(self.socket_path)
         try:
@@ -139,10 +146,11 @@ class Manhole:
                 self._log("nobody has connected")
             else:
                 self._oneshot = session
+                self._asked = False  # who has asked while it was waited for meant this session
+                bound.close()  # nobody may get into the backlog of a socket that accepts no more
                 session.serve(self._make_handler(with_threads=False))
         finally:
             self._oneshot = None
-            self._asked = False  # who asks from here on finds this socket gone, and wants another
             bound.close()
 
     def _make_handler(self, with_threads: bool) -> Handler:

@@ -7,6 +7,7 @@ to the client as soon as it has room again.
 
 from __future__ import annotations
 
+import posix
 from collections import deque
 
 from manhole import compat
@@ -22,12 +23,13 @@ PATIENCE = 0.05
 
 
 class Mirror:
-    """Copies the application's output to the channels that are attached."""
+    """Copies the application's output to the channels that are attached; there is one in a process, as for Router."""
 
     def __init__(self) -> None:
         self._clear()
 
     def _clear(self) -> None:
+        self._pid = posix.getpid()
         self._changing = compat.allocate_lock()  # one attaches or detaches at a time
         self._missed: dict[Channel, int] = {}  # per client: pieces that it has not been given
         self._pieces: deque[str] = deque()
@@ -38,8 +40,10 @@ class Mirror:
 
     def copy(self, text: str) -> None:
         """Take *text* that the application has printed. From any thread, greenlet or signal handler; never waits."""
-        if not self._missed:
+        # What the application prints to is its own, and so is what that takes for text: bytes, perhaps.
+        if not self._missed or not issubclass(type(text), str):
             return
+        text = str.__str__(text)  # a subclass's own methods are the application's code, and are not run
         if len(self._pieces) < MAX_PIECES and len(text) <= MAX_PIECE:
             self._pieces.append(text)
         else:
@@ -51,6 +55,7 @@ class Mirror:
 
     def attach(self, channel: Channel) -> None:
         """Give *channel* a copy from now on."""
+        self.reset_after_fork()
         with self._changing:
             first = not self._missed
             self._missed[channel] = 0
@@ -64,7 +69,7 @@ class Mirror:
     def detach(self, channel: Channel) -> None:
         """Give *channel* nothing any more; with the last one the thread ends."""
         with self._changing:
-            del self._missed[channel]
+            self._missed.pop(channel, None)  # a forked child has lost it already
             if not self._missed:
                 try:
                     self._wake.release()
@@ -75,8 +80,9 @@ class Mirror:
                 self._pieces.clear()
 
     def reset_after_fork(self) -> None:
-        """In a forked child: the thread and the clients are the parent's."""
-        self._clear()
+        """In a forked child: the thread and the clients are the parent's. Elsewhere nothing is done."""
+        if self._pid != posix.getpid():
+            self._clear()
 
     def _hand_out(self) -> None:
         try:

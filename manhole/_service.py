@@ -72,7 +72,8 @@ def install(**options: Any) -> Manhole:
     :param patch_fork: whether a forked child gets a manhole of its own (default True); it does not with *activate_on*,
         *oneshot_on* or *socket_path*, nor with ``thread=False``.
     :param activate_on: signal (name or number) that begins the listening, instead of now.
-    :param oneshot_on: signal whose handler serves one client on the main thread; no other thread is ever started.
+    :param oneshot_on: signal whose handler serves one client on the main thread; no other thread is started, but one
+        that writes messages where *verbose_destination* is an object without a descriptor.
     :param thread: False: neither listen nor wait for a signal, until reinstall() or handle_oneshot() is called.
     :param sigmask: names or numbers of the signals to block on the manhole's threads (default: all); None for none.
         The code that sessions run has it only if it is given, for the processes that it starts inherit it.

@@ -4,16 +4,18 @@ python-manhole puts the client's socket into the process's stdout for as long as
 prints goes to the client, and whoever took a reference to `sys.stdout` meanwhile holds a dead stream. Here
 `sys.stdout` and its like become, while at least one session exists, stand-ins that choose at every call: a session's
 streams for code that runs in the session's context, what was there before for everybody else. A stand-in that somebody
-keeps goes on like that for ever.
+keeps goes on like that for ever, and code that outlives its session, such as a task, prints where the application does.
 """
 
 from __future__ import annotations
 
 import io
+import posix
 import sys
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from manhole.compat import allocate_lock
 
@@ -79,28 +81,40 @@ class SessionInput(io.TextIOBase):
         """Nothing, as for the output."""
 
 
-class Streams(NamedTuple):
+@dataclass(slots=True)
+class Streams:
     """What code that a session runs finds as its streams, and what shows its values.
 
-    A stream that is None is the application's.
+    A stream that is None is the application's, and so is each of them once they have ended.
     """
 
     stdin: Any
     stdout: Any
     stderr: Any
     display: Callable[[object], None]
+    ended: bool = False
 
 
 _streams: ContextVar[Streams | None] = ContextVar("manhole_streams", default=None)
 
 
-def run_with(streams: Streams, function: Callable[[], None]) -> None:
+_T = TypeVar("_T")
+
+
+def run_with(streams: Streams, function: Callable[[], _T]) -> _T:
     """Call *function* with *streams* as its own, also in greenlets that inherit its context."""
     token = _streams.set(streams)
     try:
-        function()
+        return function()
     finally:
         _streams.reset(token)
+
+
+def _current() -> Streams | None:
+    """The streams of the session whose code calls this; None: it is the application's."""
+    streams = _streams.get()
+    # A task or a greenlet that the session has started has a copy of its context, and may outlive it.
+    return None if streams is None or streams.ended else streams
 
 
 class _StandIn:
@@ -114,13 +128,13 @@ class _StandIn:
         object.__setattr__(self, "_manhole_copy", copy)
 
     def _manhole_target(self) -> Any:
-        streams = _streams.get()
+        streams = _current()
         own = None if streams is None else getattr(streams, self._manhole_field)
         return self._manhole_original if own is None else own
 
     def write(self, text: str) -> Any:
         written = self._manhole_target().write(text)
-        if _streams.get() is None:
+        if _current() is None:
             self._manhole_copy(text)
         return written
 
@@ -159,7 +173,7 @@ class _Nowhere(io.TextIOBase):
 
 def _make_display(original: Callable[[object], Any]) -> Callable[[object], Any]:
     def displayhook(value: object) -> Any:
-        streams = _streams.get()
+        streams = _current()
         return original(value) if streams is None else streams.display(value)
 
     return displayhook
@@ -181,20 +195,25 @@ class Router:
 
     The application pays for them (a microsecond a print) only while somebody is connected.
 
+    There is one in a process, as there is one `sys`.
+
     :param copy: takes what the application prints meanwhile, after it was printed where it belongs.
     """
 
     def __init__(self, copy: Callable[[str], None]) -> None:
         self._copy = copy
+        self._pid = posix.getpid()
         self._lock = allocate_lock()
-        self._sessions = 0
+        self._sessions: set[object] = set()
         self._swapped: dict[str, tuple[Any, Any]] = {}  # name in sys: what was there, what we put there
 
-    def attach(self) -> None:
-        """A session begins."""
+    def attach(self, session: object) -> None:
+        """*session* begins."""
+        self.reset_after_fork()
         with self._lock:
-            self._sessions += 1
-            if self._sessions == 1:
+            first = not self._sessions
+            self._sessions.add(session)
+            if first:
                 stand_ins: dict[int, _StandIn] = {}  # sys.stdout and sys.__stdout__ stay the same object if they were
                 for name, field in _FIELDS.items():
                     found = getattr(sys, name)
@@ -203,11 +222,11 @@ class Router:
                         self._swap(name, found, stand_ins.setdefault(id(found), _StandIn(field, original, self._copy)))
                 self._swap("displayhook", sys.displayhook, _make_display(sys.displayhook))
 
-    def detach(self) -> None:
-        """A session has ended."""
+    def detach(self, session: object) -> None:
+        """*session* has ended; one that a forked child has inherited did so with the fork."""
         with self._lock:
-            self._sessions -= 1
-            if self._sessions == 0:
+            self._sessions.discard(session)
+            if not self._sessions:
                 for name, (original, ours) in self._swapped.items():
                     if getattr(sys, name) is ours:  # else the application has replaced it meanwhile: its choice
                         setattr(sys, name, original)
@@ -218,7 +237,9 @@ class Router:
         setattr(sys, name, ours)
 
     def reset_after_fork(self) -> None:
-        """In a forked child no session goes on, whatever the parent's threads were doing at the time."""
-        self._lock = allocate_lock()
-        self._sessions = 1
-        self.detach()
+        """In a forked child no session goes on, whatever the parent's threads were doing; elsewhere nothing is done."""
+        if self._pid != posix.getpid():
+            self._pid = posix.getpid()
+            self._lock = allocate_lock()
+            self._sessions.clear()
+            self.detach(None)

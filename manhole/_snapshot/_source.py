@@ -7,13 +7,24 @@ and keeps every file that it has read. What is in its cache already (code typed 
 from __future__ import annotations
 
 import _io
+import encodings
+import encodings.latin_1
 import linecache
-import tokenize
+import posix
+import re
+import stat
+import sys
+from encodings.aliases import aliases
 
 __all__ = ["SourceLines"]
 
 # A generated file larger than this is not worth the time of a sick process. Arbitrary.
 MAX_FILE_BYTES = 4 * 1024 * 1024
+# A code object's file name may be anything: a pipe's open() would wait for a writer, a terminal's take control of it.
+_OPEN_FLAGS = posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC | posix.O_NOCTTY
+_BOM = b"\xef\xbb\xbf"
+# PEP 263: on the first line, or on the second if the first is a comment or blank.
+_CODING = re.compile(rb"(?:[ \t\f]*(?:#.*)?\r?\n)??[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 
 
 class SourceLines:
@@ -39,9 +50,23 @@ def _read_lines(file: str) -> list[str]:
     if file.startswith("<"):
         return []
     try:
-        with _io.FileIO(file) as raw:
-            data = raw.read(MAX_FILE_BYTES)
-        encoding, _ = tokenize.detect_encoding(_io.BytesIO(data).readline)
-        return data.decode(encoding, "replace").splitlines()
-    except (OSError, SyntaxError, LookupError, ValueError):
+        with _io.FileIO(file, opener=lambda name, _flags: posix.open(name, _OPEN_FLAGS)) as raw:
+            if not stat.S_ISREG(posix.fstat(raw.fileno()).st_mode):
+                return []
+            data = raw.read(MAX_FILE_BYTES) or b""  # None: a file of /proc that would wait
+        return data.removeprefix(_BOM).decode(_find_encoding(data), "replace").splitlines()
+    except (OSError, LookupError, ValueError):
         return []
+
+
+def _find_encoding(data: bytes) -> str:
+    """The encoding that source *data* declares, if its codec is loaded, else UTF-8.
+
+    Loading one is an import, and waits for whoever holds the import lock; what is not ASCII is shown as � instead.
+    """
+    declared = _CODING.match(data)
+    if declared is not None:
+        name = encodings.normalize_encoding(declared[1].decode("ascii", "replace")).lower()
+        if f"encodings.{aliases.get(name, name)}" in sys.modules:
+            return name
+    return "utf-8"

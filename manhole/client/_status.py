@@ -33,6 +33,7 @@ class ExitStatus(IntEnum):
     NOT_PERMITTED = 6, "not permitted, by the file system or by the process"
     SUSPICIOUS = 7, "the listener is not who it should be"
     NO_ANSWER = 8, "no answer within the timeout"
+    NO_HANDLER = 9, "the process has no handler for the signal, which was not sent"
     INTERRUPTED = 130, "interrupted by Ctrl-C"
 
 

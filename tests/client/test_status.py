@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pexpect
 import pytest
@@ -14,6 +15,7 @@ from fake_server import DEADLINE
 from manhole import __version__
 from manhole.client import ExitStatus
 from manhole.client._cli import main
+from manhole.client._signal import send_signal
 
 
 def assert_fails(result: subprocess.CompletedProcess[bytes], status: ExitStatus) -> str:
@@ -46,6 +48,26 @@ def test_version(run):
 
 def test_no_such_process(run):
     assert "4194305" in assert_fails(run(2**22 + 1), ExitStatus.NO_PROCESS)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only procfs tells which signals have a handler")
+@pytest.mark.parametrize("arguments", [("-1",), ("-2",), ("-s", "TERM"), ("-s", "KILL")])
+def test_a_signal_without_a_handler_is_not_sent(run, arguments):
+    """It would end the process that was to be looked at."""
+    victim = subprocess.Popen(["sleep", "60"])
+    try:
+        assert "oneshot_on" in assert_fails(run(*arguments, victim.pid), ExitStatus.NO_HANDLER)
+        with pytest.raises(subprocess.TimeoutExpired):
+            victim.wait(0.1)
+    finally:
+        victim.kill()
+        victim.wait()
+
+
+def test_without_procfs_a_signal_is_sent(tmp_path):
+    victim = subprocess.Popen(["sleep", "60"])
+    send_signal(str(victim.pid), signal.SIGUSR1, tmp_path)
+    assert victim.wait(DEADLINE) == -signal.SIGUSR1
 
 
 def test_no_manhole(run, folder):

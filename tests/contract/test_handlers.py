@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,38 @@ def test_the_applications_own_signals_reach_it_in_a_oneshot(patient: Patient, do
     assert not os.path.exists(patient.default_path)
 
 
+@pytest.fixture
+def oneshot(patient: Patient, do: Do) -> Iterator[Conversation]:
+    """A client at the prompt of a oneshot, in a process that prints, and then tells of it, at SIGUSR1."""
+    do("import signal; from _tell import tell")
+    do("signal.signal(signal.SIGUSR1, lambda *a: (print('from the handler'), tell('handled')))")
+    patient.say("m = manhole.install(verbose=False, thread=False); m.handle_oneshot()")
+    with _connect(patient) as client:
+        client.read_until()
+        yield client
+
+
+def test_a_handler_may_print_while_a_oneshot_sends(patient: Patient, oneshot: Conversation) -> None:
+    """It interrupts the very frame that sends to the client, and does not wait for it."""
+    oneshot.send("print('x' * 10_000_000)\n")
+    oneshot.socket.recv(1)
+    patient.process.send_signal(signal.SIGUSR1)
+    assert patient.told() == "handled"
+    assert oneshot.read_until().endswith("x\nfrom the handler\n")
+    assert oneshot.ask("6 * 7") == "42\n"
+
+
+def test_a_handler_prints_to_the_process_while_a_oneshot_waits(patient: Patient, oneshot: Conversation) -> None:
+    patient.process.send_signal(signal.SIGUSR1)
+    assert patient.told() == "handled"
+    assert oneshot.ask("print('of the session')") == "of the session\n"
+    oneshot.send("exit()\n")
+    assert oneshot.read_all() == ""
+    assert patient.told() is None
+    patient.process.terminate()
+    assert patient.finish()[1] == "from the handler\n"
+
+
 def test_stderr_of_a_session_may_stay_the_processs(patient: Patient, do: Do) -> None:
     do("manhole.install(verbose=False, redirect_stderr=False)")
     with conversation(patient.default_path) as client:
@@ -181,3 +213,38 @@ def test_messages_to_an_object_that_blocks_for_ever(patient: Patient, do: Do) ->
         assert client.ask("6 * 7") == "42\n"
     do("m.release()")
     assert not os.path.exists(patient.default_path)
+
+
+def test_messages_that_nobody_reads_hold_nobody_up(patient: Patient, do: Do) -> None:
+    """Its stderr is a full pipe: everything works, and what could not be said is counted as soon as it can be."""
+    do("import posix, itertools; os.set_blocking(2, False)")
+    assert do("[posix.write(2, b'x' * 4096) for _ in itertools.count()]")[0] == "BlockingIOError"
+    do("os.set_blocking(2, True); m = manhole.install()")
+    with conversation(patient.default_path) as client:
+        assert client.ask("6 * 7") == "42\n"
+        client.send("exit()\n")
+        client.read_all()
+    do("m.release(); m = manhole.install(thread=False, oneshot_timeout=0.1)")
+    assert do("m.handle_oneshot(); answer = 'went on'") == "went on"
+    assert patient.process.stderr is not None
+    said = b""
+    while said.count(b"x") < 65536:
+        said += os.read(patient.process.stderr.fileno(), 65536)
+    do("m.handle_oneshot(); m.handle_oneshot()")
+    patient.process.terminate()
+    first, second, *_ = patient.finish()[2].splitlines()
+    assert re.search(r"\[lines dropped before this one: 3\] waiting ", first)
+    assert "dropped" not in second
+
+
+def test_messages_to_a_pipe_without_a_reader_kill_nobody(patient: Patient, do: Do) -> None:
+    do("import signal; signal.signal(signal.SIGPIPE, signal.SIG_DFL)")
+    assert patient.process.stderr is not None
+    patient.process.stderr.close()
+    do("manhole.install()")
+    with conversation(patient.default_path) as client:
+        assert client.ask("6 * 7") == "42\n"
+        assert client.ask("import signal; signal.sigpending(), signal.pthread_sigmask(signal.SIG_BLOCK, ())") == (
+            "(set(), set())\n"
+        )
+    assert do("answer = [list(signal.sigpending()), list(signal.pthread_sigmask(signal.SIG_BLOCK, ()))]") == [[], []]

@@ -1,5 +1,6 @@
 """The REPL, over a bare connection as `socat` or `nc -U` makes it."""
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -146,9 +147,7 @@ def test_each_session_has_its_own_namespace(patient: Patient) -> None:
 
 
 def test_dump_from_the_prompt(client: Conversation) -> None:
-    dump = client.ask("dump_stacktraces()")
-    assert "ProcessID=" in dump
-    assert dump.count("# parked here") == 3
+    assert "ProcessID=" in client.dump_until(lambda dump: dump.count("# parked here") == 3)
 
 
 def test_input_reads_from_the_client(client: Conversation) -> None:
@@ -179,8 +178,11 @@ def test_common_tools_work(patient: Patient, tool: str) -> None:
     if shutil.which(tool) is None:
         pytest.skip(f"{tool} is not on this machine")
     path = patient.default_path
-    command = ["socat", "-", f"unix-connect:{path}"] if tool == "socat" else ["nc", "-NU", path]
-    done = subprocess.run(command, input=b"print(6*7)\nexit()\n", capture_output=True, timeout=DEADLINE, check=False)
+    # By itself socat waits for half a second after the end of its input.
+    commands = {"socat": ["socat", "-t", str(DEADLINE), "-", f"unix-connect:{path}"], "nc": ["nc", "-NU", path]}
+    done = subprocess.run(
+        commands[tool], input=b"print(6*7)\nexit()\n", capture_output=True, timeout=2 * DEADLINE, check=False
+    )
     assert done.stdout.decode().endswith(">>> 42\n>>> ")
 
 
@@ -189,8 +191,10 @@ def hello(**fields: object) -> str:
 
 
 def test_hello_spares_greeting_and_prompts(patient: Patient) -> None:
-    with patient.connect() as client:
-        client.send(hello(greeting=False, prompt=False, token="abc") + "1 + 1\nexit()\n")
+    with contextlib.ExitStack() as stack:
+        with patient.stopped():  # else the hello may come late
+            client = stack.enter_context(patient.connect())
+            client.send(hello(greeting=False, prompt=False, token="abc") + "1 + 1\nexit()\n")
         lines = client.read_all().splitlines()
     assert json.loads(lines[-2]) == {"manhole": 0, "pid": patient.pid, "token": "abc"}
     assert lines[-1] == "2"

@@ -3,18 +3,18 @@
 import contextlib
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from harness import (
     DEADLINE,
     RUNTIME,
-    Conversation,
     Patient,
+    connect_by,
     conversation,
     count_threads,
     open_descriptors,
@@ -28,26 +28,22 @@ def start(state: str, *options: str) -> Patient:
     return patient
 
 
-def wait_for_socket(patient: Patient) -> None:
-    wait_until_true(lambda: os.path.exists(patient.default_path))
-
-
-def connect_soon(patient: Patient) -> Conversation:
-    """The file is there a moment before somebody listens."""
-    deadline = time.monotonic() + DEADLINE
-    while True:
-        try:
-            return patient.connect()
-        except (FileNotFoundError, ConnectionRefusedError):
-            assert time.monotonic() < deadline
+def wait_for_message(patient: Patient, text: str) -> None:
+    """Read the process's stderr until it says *text*."""
+    assert patient.process.stderr is not None
+    said = b""
+    while text.encode() not in said:
+        ready, _, _ = select.select([patient.process.stderr], [], [], DEADLINE)
+        data = os.read(patient.process.stderr.fileno(), 1) if ready else b""
+        assert data, said
+        said += data
 
 
 @pytest.mark.parametrize("name", ["'USR1'", "'SIGUSR1'", "'usr1'", str(int(signal.SIGUSR1))])
 def test_activate_on_any_spelling(name: str) -> None:
     with start("idle", f"activate_on={name}") as patient:
         assert not os.path.exists(patient.default_path)
-        patient.process.send_signal(signal.SIGUSR1)
-        with connect_soon(patient) as client:
+        with connect_by(patient, signal.SIGUSR1) as client:
             client.read_until()
             assert client.ask("6 * 7") == "42\n"
 
@@ -56,8 +52,7 @@ def test_activate_on_any_spelling(name: str) -> None:
 def test_activate_on_while_the_main_thread_is_stuck(state: str) -> None:
     with start(state, "activate_on='USR1'") as patient:
         assert not os.path.exists(patient.default_path)
-        patient.process.send_signal(signal.SIGUSR1)
-        with connect_soon(patient) as client:
+        with connect_by(patient, signal.SIGUSR1) as client:
             assert f"in be_{state}\n" in client.read_until()
             assert client.ask("6 * 7") == "42\n"
 
@@ -66,7 +61,7 @@ def test_repeated_signals_harm_nothing() -> None:
     with start("ticking", "activate_on='USR1'") as patient:
         for _ in range(20):
             patient.process.send_signal(signal.SIGUSR1)
-        with connect_soon(patient) as client:
+        with connect_by(patient, signal.SIGUSR1) as client:
             client.read_until()
             patient.process.send_signal(signal.SIGUSR1)
             assert client.ask("6 * 7") == "42\n"
@@ -80,9 +75,9 @@ def test_oneshot_runs_without_any_thread_and_the_application_goes_on(state: str)
         threads = count_threads(patient.pid)
         for _ in range(2):
             assert not os.path.exists(patient.default_path)
-            patient.process.send_signal(signal.SIGUSR2)
-            with connect_soon(patient) as client:
+            with connect_by(patient, signal.SIGUSR2) as client:
                 assert f"in be_{state}\n" in client.read_until()
+                assert not os.path.exists(patient.default_path)
                 assert client.ask("1 / 0").endswith("ZeroDivisionError: division by zero\n")
                 assert client.ask("import threading; threading.current_thread() is threading.main_thread()") in (
                     "True\n",
@@ -92,7 +87,6 @@ def test_oneshot_runs_without_any_thread_and_the_application_goes_on(state: str)
                 assert count_threads(patient.pid) == threads
                 client.send("exit()\n")
                 client.read_all()
-            wait_until_true(lambda: not os.path.exists(patient.default_path))
         if state == "ticking":
             patient.forget_told()
             assert patient.told()
@@ -101,26 +95,38 @@ def test_oneshot_runs_without_any_thread_and_the_application_goes_on(state: str)
 
 def test_a_second_signal_during_a_oneshot_is_harmless() -> None:
     with start("ticking", "oneshot_on='USR2'") as patient:
-        patient.process.send_signal(signal.SIGUSR2)
-        with connect_soon(patient) as client:
+        with connect_by(patient, signal.SIGUSR2) as client:
             client.read_until()
             patient.process.send_signal(signal.SIGUSR2)
             assert client.ask("6 * 7") == "42\n"
             client.send("exit()\n")
             client.read_all()
-        wait_until_true(lambda: not os.path.exists(patient.default_path))
         patient.forget_told()
         assert patient.told()
+        assert not os.path.exists(patient.default_path)
 
 
 @pytest.mark.parametrize("handler", ["'repl'", "'exec'"])
 def test_a_oneshot_nobody_comes_to_lets_the_application_go_on(handler: str) -> None:
-    with start("ticking", "oneshot_on='USR2'", "oneshot_timeout=0.2", f"connection_handler={handler}") as patient:
+    options = ["oneshot_on='USR2'", "oneshot_timeout=0.2", f"connection_handler={handler}", "verbose=True"]
+    with start("ticking", *options) as patient:
         patient.process.send_signal(signal.SIGUSR2)
-        wait_for_socket(patient)
+        wait_for_message(patient, "waiting 0.2 seconds")
+        wait_for_message(patient, "nobody has connected")
         wait_until_true(lambda: not os.path.exists(patient.default_path))
         patient.forget_told()
         assert patient.told()
+
+
+def test_a_signal_while_a_oneshot_waits_gives_it_the_whole_time() -> None:
+    """Whoever has sent it shall not find a socket that goes away under his hands."""
+    with start("ticking", "oneshot_on='USR2'", "oneshot_timeout=1", "verbose=True") as patient:
+        patient.process.send_signal(signal.SIGUSR2)
+        wait_for_message(patient, "waiting 1 seconds")
+        patient.process.send_signal(signal.SIGUSR2)
+        wait_for_message(patient, "nobody has connected")
+        wait_for_message(patient, "waiting 1 seconds")
+        wait_for_message(patient, "nobody has connected")
 
 
 def test_an_error_inside_a_oneshot_never_reaches_the_application(tmp_path: Path) -> None:
@@ -136,10 +142,10 @@ def test_an_error_inside_a_oneshot_never_reaches_the_application(tmp_path: Path)
 
 def test_a_oneshot_client_that_is_killed_ends_it() -> None:
     with start("ticking", "oneshot_on='USR2'") as patient:
-        patient.process.send_signal(signal.SIGUSR2)
-        with connect_soon(patient) as client:
+        with connect_by(patient, signal.SIGUSR2) as client:
             client.read_until()
-        wait_until_true(lambda: not os.path.exists(patient.default_path))
+        with connect_by(patient, signal.SIGUSR2) as client:
+            client.read_until()
         patient.forget_told()
         assert patient.told()
 
@@ -147,19 +153,26 @@ def test_a_oneshot_client_that_is_killed_ends_it() -> None:
 def test_code_of_a_oneshot_that_forks() -> None:
     """The child lets go of the client and goes on with the application."""
 
+    def answers(path: str) -> bool:
+        """Not whether there is a file: an earlier bearer of the pid may have left it."""
+        try:
+            with conversation(path) as other:
+                return other.ask("print('of the child')") == "of the child\n"
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+
     def sockets(pid: int) -> set[str]:
         return {target for target in open_descriptors(pid).values() if target.startswith("socket:")}
 
     with start("ticking", "oneshot_on='USR2'") as patient:
         before = sockets(patient.pid)
-        patient.process.send_signal(signal.SIGUSR2)
-        with connect_soon(patient) as client:
+        with connect_by(patient, signal.SIGUSR2) as client:
             client.read_until()
             child = int(client.ask("import posix; pid = posix.fork(); pid"))
             try:
                 wait_until_true(lambda: sockets(child) <= before)
                 os.kill(child, signal.SIGUSR2)
-                wait_until_true(lambda: os.path.exists(f"/tmp/manhole-{child}"))
+                wait_until_true(lambda: answers(f"/tmp/manhole-{child}"))
                 assert client.ask("6 * 7") == "42\n"
             finally:
                 os.kill(child, signal.SIGKILL)

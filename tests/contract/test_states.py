@@ -4,7 +4,7 @@ import os
 import stat
 
 import pytest
-from harness import RUNTIME, Patient
+from harness import RUNTIME, Patient, conversation
 
 STATES = [
     "idle",
@@ -27,12 +27,25 @@ def test_answers(when: str, state: str) -> None:
         with patient.connect() as client:
             greeting = client.read_until()
             assert f"be_{state}" in greeting
-            assert greeting.count("# parked here") == 3
+            client.dump_until(lambda dump: f"be_{state}" in dump and dump.count("# parked here") == 3)
             assert client.ask("print(6*7)") == "42\n"
             assert client.ask("import decimal; decimal.__name__" if state != "holding_the_import_lock" else "1") != ""
             client.send("exit()\n")
             assert client.read_all() == ""
         assert patient.process.poll() is None
+
+
+def test_errors_are_shown_while_somebody_holds_the_import_lock() -> None:
+    """Python guesses what was meant, underlines it and shows its source, with what it would only then import."""
+    with Patient("patient.py", RUNTIME, "after", "holding_the_import_lock") as patient:
+        assert [patient.told() for _ in range(3)][-1] == "in state"
+        with conversation(patient.default_path) as client:
+            assert "NameError" in client.ask("nosuch")
+            assert "AttributeError" in client.ask("import sys; sys.nosuch")
+            assert "SyntaxError" in client.ask("whille True: pass")
+            assert "SyntaxError" in client.ask("exec('a = \"ä\" 1')")
+            assert "JSONDecodeError" in client.ask("import json; json.loads('{')")
+            assert "UserWarning" in client.ask("import warnings; warnings.warn('x')")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -1,7 +1,12 @@
 """Whose output is whose: the application's goes where it went before, a session's to its client."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
-from harness import RUNTIME, Patient, conversation
+from harness import RUNTIME, Patient, conversation, wait_until_true
+
+Do = Callable[[str], Any]
 
 
 @pytest.fixture
@@ -64,3 +69,45 @@ def test_reading_lines_from_the_client(patient: Patient) -> None:
     with conversation(patient.default_path) as client:
         assert client.ask("sys.stdin.readline()", "a line") == "'a line\\n'\n"
         assert client.ask("next(sys.stdin)", "another") == "'another\\n'\n"
+
+
+def test_code_that_outlives_its_session_prints_as_the_application_does(commanded: Patient, do: Do) -> None:
+    """A task has a copy of the context that it was made in."""
+    do("manhole.install(verbose=False)")
+    with conversation(commanded.default_path) as client:
+        client.ask("import contextvars; sys.modules['__main__'].names['context'] = contextvars.copy_context()")
+        client.send("exit()\n")
+        client.read_all()
+    with conversation(commanded.default_path) as other:
+        assert do("answer = context.run(print, 'of the task')") is None
+        other.read_until(b"of the task\n")
+        assert do("answer = context.run(sys.displayhook, 'value')") is None
+    commanded.process.terminate()
+    assert commanded.finish()[1] == "of the task\n'value'\n"
+
+
+def test_sessions_of_a_replaced_manhole_and_its_successor(commanded: Patient, do: Do) -> None:
+    do("before = sys.stdout, sys.displayhook; manhole.install(verbose=False)")
+    read, write = do("import posix; answer = posix.pipe()")
+    with conversation(commanded.default_path) as one:
+        one.send(f"import posix; print('in'); posix.read({read}, 1)\n")
+        one.read_until(b"in\n")
+        do("manhole.install(verbose=False, strict=False)")
+        with conversation(commanded.default_path) as other:
+            do(f"posix.write({write}, b'x')")
+            count = "answer = list(manhole.compat.own_threads.values()).count('manhole session 1')"
+            wait_until_true(lambda: do(count) == 1)
+            assert other.ask("print('two')") == "two\n"
+            do("manhole.release()")
+    assert do("answer = [sys.stdout is before[0], sys.displayhook is before[1]]") == [True, True]
+
+
+def test_text_that_is_not_text_is_the_applications_alone(commanded: Patient, do: Do) -> None:
+    do("sys.stdout = type('Both', (), {'write': lambda self, text: len(text), 'flush': lambda self: None})()")
+    do("manhole.install(verbose=False)")
+    with conversation(commanded.default_path) as client:
+        assert do("answer = sys.stdout.write(b'bytes')") == 5
+        do("print('later')")
+        assert client.read_until(b"later\n") == ""
+    commanded.process.terminate()
+    assert commanded.finish()[2] == ""

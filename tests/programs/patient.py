@@ -100,5 +100,7 @@ tell(loaded_libraries())
 for _ in range(3):
     runtime.spawn(parked, 3600)
 runtime.sleep(0.001)  # lets them get there
+if state == "ticking":
+    the_state()  # on the main thread: what stops that one stops the ticks
 runtime.spawn(the_state)
 runtime.sleep(3600)

@@ -76,7 +76,7 @@ def test_a_pid_in_the_watched_file_opens_that_worker_once(start: Start, mode: li
                 assert "open_manhole" in client.greeting
                 assert server.get() == other  # which serves meanwhile
                 assert not os.path.exists(manhole_of(other))
-                client.end_oneshot()
+                client.end()
         assert server.workers() == [first, second]
         assert server.stop() == 0
         assert not any(map(os.path.exists, map(manhole_of, [first, second])))
@@ -91,7 +91,7 @@ def test_the_recipe_of_1_8_1_works_as_it_is(start: Start, mode: list[str], trigg
             with Reached(pid) as client:
                 assert is_it(client, pid)
                 trigger.write_text("")  # this recipe opens again when uWSGI reports one write twice
-                client.end_oneshot()
+                client.end()
         server.get_from(pid)
 
 
@@ -179,7 +179,7 @@ def test_the_recipe_in_a_worker_leaves_the_masters_manhole_alone(start: Start, t
             trigger.write_text(f"{pid}\n")
             with Reached(pid) as client:
                 assert is_it(client, pid)
-                client.end_oneshot()
+                client.end()
             assert is_it(outer, server.pid)
         with Reached(server.pid) as again:
             assert is_it(again, server.pid)

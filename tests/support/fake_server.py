@@ -204,6 +204,7 @@ def serve(path: str, behaviour: str, uid: str = "") -> None:
         os.setuid(int(uid))
     if path == "default":
         path = f"/tmp/manhole-{os.getpid()}"
+        Path(path).unlink(missing_ok=True)  # an earlier bearer of this pid has left it
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(path)
     os.chmod(path, 0o777)

@@ -6,11 +6,12 @@ import contextlib
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -93,6 +94,16 @@ class Patient:
         self.process.stdin.write(text.encode() + b"\n")
         self.process.stdin.flush()
 
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Nothing in the process runs meanwhile."""
+        self.process.send_signal(signal.SIGSTOP)
+        assert os.WIFSTOPPED(os.waitpid(self.pid, os.WUNTRACED)[1])
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
     def connect(self, path: str | None = None) -> Conversation:
         return Conversation(path or self.default_path)
 
@@ -133,10 +144,33 @@ class Conversation:
         text, self.received = self.received[: -len(end)], b""
         return text.decode()
 
+    def read_past(self, text: bytes) -> None:
+        """Read until *text* has come, whatever has come before and after."""
+        while text not in self.received:
+            data = self.socket.recv(65536)
+            assert data, f"closed after {self.received[-2000:]!r}"
+            self.received += data
+
     def ask(self, *lines: str) -> str:
         """Send *lines*, and what is answered before the next prompt."""
         self.send("".join(line + "\n" for line in lines))
         return self.read_until()
+
+    def dump_until(self, settled: Callable[[str], bool]) -> str:
+        """The first dump that is *settled*: a program tells where it is a moment before it is there."""
+        dump = ""
+
+        def ask() -> bool:
+            nonlocal dump
+            dump = self.ask("dump_stacktraces()")
+            return settled(dump)
+
+        try:
+            wait_until_true(ask)
+        except AssertionError:
+            print(f"--- the last dump\n{dump}")
+            raise
+        return dump
 
     def read_all(self) -> str:
         """Everything until the manhole closes the connection."""
@@ -153,6 +187,25 @@ def conversation(path: str) -> Iterator[Conversation]:
         yield connection
 
 
+def connect_by(patient: Patient, signum: int) -> Conversation:
+    """Send the signal and connect: the file is there a moment after that, and a moment before somebody listens.
+
+    Python may see a signal late that comes when the main thread is about to wait: between its last look for signals
+    and the system call, which then does not end for it. About one in 10,000 that are sent at such a moment; any later
+    one wakes it. Hence a second one in every second.
+    """
+    deadline = time.monotonic() + DEADLINE
+    again = 0.0
+    while True:
+        if time.monotonic() >= again:
+            patient.process.send_signal(signum)
+            again = time.monotonic() + 1
+        try:
+            return patient.connect()
+        except (FileNotFoundError, ConnectionRefusedError):
+            assert time.monotonic() < deadline
+
+
 def wait_until_true(question: Any) -> None:
     """For what has no event to wait for, such as the end of another process's thread: ask again until the deadline."""
     deadline = time.monotonic() + DEADLINE
@@ -163,6 +216,14 @@ def wait_until_true(question: Any) -> None:
 
 def count_threads(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/task"))
+
+
+def gone(pid: int) -> bool:
+    """Whether the process has ended, a zombie or not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def open_descriptors(pid: int) -> dict[str, str]:

@@ -52,11 +52,6 @@ class Reached(Conversation):
         self.send("exit()\n")
         self.read_all()
 
-    def end_oneshot(self) -> None:
-        """The same where the manhole serves one client only: the next has to connect to the next socket."""
-        self.end()
-        wait_until_true(lambda: not os.path.exists(self._path))
-
 
 class Server:
     """A server and its workers, listening for HTTP on `socket_path`, as a context manager.
