@@ -15,7 +15,7 @@ from manhole._errors import (
 from manhole._manhole import Manhole
 from manhole._peer import PeerCredentials, get_peercred
 from manhole._service import handle_connection_exec, handle_connection_repl, install, release
-from manhole._snapshot import Frame, Greenlet, Snapshot, Thread
+from manhole._snapshot import Deadlock, Frame, Hub, Process, Snapshot, Unit, Wait
 from manhole._snapshot import collect_snapshot as snapshot
 
 __version__ = "2.0.0a1"
@@ -23,19 +23,22 @@ __version__ = "2.0.0a1"
 __all__ = [
     "AlreadyInstalled",
     "ConfigurationConflict",
+    "Deadlock",
     "Frame",
-    "Greenlet",
+    "Hub",
     "InvalidOption",
     "Manhole",
     "ManholeError",
     "NotInstalled",
     "PathInUse",
     "PeerCredentials",
+    "Process",
     "Snapshot",
     "StartFailed",
     "SuspiciousClient",
     "SuspiciousServer",
-    "Thread",
+    "Unit",
+    "Wait",
     "__version__",
     "dump_stacktraces",
     "get_peercred",

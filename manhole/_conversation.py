@@ -9,7 +9,7 @@ from typing import Any
 
 from manhole._channel import Channel, LineTooLong
 from manhole._console import Console, make_namespace
-from manhole._dump import dump_stacktraces, format_dump
+from manhole._dump import dump_stacktraces, format_greeting
 from manhole._hello import HELLO_PREFIX, BadHello, Hello, format_answer, parse_hello
 from manhole._log import Log
 from manhole._mirror import Mirror
@@ -87,7 +87,7 @@ class _Repl:
         try:
             said_hello = self._channel.wait_readable(HELLO_SECONDS) and self._channel.peek_is(HELLO_PREFIX)
             if not said_hello:
-                self._stdout.write(format_dump() + "\n")
+                self._stdout.write(format_greeting())
             self._console.run(self._streams)
         except BadHello as error:
             self._channel.write(f"\nmanhole: {error}\n".encode())  # the line end: behind a prompt
@@ -111,7 +111,7 @@ class _Repl:
         # What was sent before hello arrived ends with a prompt, hence the line end in front.
         self._channel.write(b"\n" + format_answer(hello))
         if hello.greeting:
-            self._stdout.write(format_dump() + "\n")
+            self._stdout.write(format_greeting())
         self._console.prompt()
 
 

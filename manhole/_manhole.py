@@ -12,6 +12,8 @@ from typing import Protocol
 from manhole import compat
 from manhole._conversation import Handler, Surroundings, converse_exec, converse_repl
 from manhole._delay import Delay
+from manhole._dump_signal import DumpSignal
+from manhole._dumps import DumpFiles
 from manhole._errors import NotInstalled, StartFailed
 from manhole._listener import Listener, accept_one
 from manhole._log import Log
@@ -21,6 +23,7 @@ from manhole._paths import bind_socket, default_path
 from manhole._session import Session
 from manhole._signals import SignalHook, SignalWatcher
 from manhole._stdio import Router
+from manhole._watchdog import Watchdog
 
 __all__ = ["Manhole"]
 
@@ -68,6 +71,9 @@ class Manhole:
         self._oneshot: Session | None = None  # under way, or ended just now
         self._hooks: list[SignalHook] = []
         self._watcher: SignalWatcher | None = None
+        self._dump_signal: DumpSignal | None = None
+        self._watchdog: Watchdog | None = None
+        self._dump_files = {cause: DumpFiles(options.dump_to, self._log) for cause in ("signal", "watchdog")}
         self._following: Delay | None = None  # in a forked child, until it listens
         self._pid = os.getpid()
 
@@ -100,6 +106,7 @@ class Manhole:
         with self._listening:
             if self._is_over:
                 raise NotInstalled
+            self._begin_watchdog()
             if self._listener is None:
                 self._registry.adopt(self)
                 self._listen()
@@ -166,22 +173,53 @@ class Manhole:
         """What install() does: listen, or wait for a signal that says so."""
         options = self._options
         if options.oneshot_on is not None:
-            self._hook(options.oneshot_on, self.handle_oneshot)
+            self._hook(SignalHook(options.oneshot_on, self.handle_oneshot))
         if options.activate_on is not None:
-            self._hook(options.activate_on, self._on_activate)
-            try:
-                self._watcher = SignalWatcher(options.activate_on, self._activate, self._idle_mask())
-                self._watcher.start()
-            except (OSError, RuntimeError) as error:
-                raise StartFailed(self.socket_path, str(error)) from error
-        elif options.thread and options.oneshot_on is None:
+            self._hook(SignalHook(options.activate_on, self._on_activate))
+        if options.track_greenlets:
+            compat.registry.start(compat.collect_objects(compat.family_of(compat.greenlet_classes())))
+        if options.dump_on is not None:
+            self._dump_signal = DumpSignal(options.dump_on, self._dump_files["signal"], self._find_watcher)
+            self._hook(self._dump_signal.hook)
+        self._begin_watcher()
+        self._begin_watchdog()
+        if options.thread and options.activate_on is None and options.oneshot_on is None:
             self._listen()
         if options.why_forks_are_not_followed is not None:
             self._log(f"forks are not followed: {options.why_forks_are_not_followed}")
 
-    def _hook(self, signum: int, function: Callable[[int, FrameType | None], None]) -> None:
+    def _begin_watcher(self) -> None:
+        """Start the thread that sees the signals."""
+        functions: dict[int, Callable[[], None]] = {}
+        if self._options.activate_on is not None:
+            functions[self._options.activate_on] = self._activate
+        if self._dump_signal is not None and self._options.thread:
+            functions.update(self._dump_signal.functions)
+        if not functions:
+            return
+        try:
+            self._watcher = SignalWatcher(functions, self._idle_mask())
+            self._watcher.start()
+        except (OSError, RuntimeError) as error:
+            raise StartFailed(self.socket_path, str(error)) from error
+
+    def _find_watcher(self) -> SignalWatcher | None:
+        """Who is to write the dump; called by the signal's handler."""
+        self.leave_parent()
+        return self._watcher if self._options.thread else None
+
+    def _begin_watchdog(self) -> None:
+        """Start the thread that watches the hubs, if there shall be one."""
+        if self._options.watchdog is None or self._watchdog is not None:
+            return
+        report = self._dump_files["watchdog"].write
+        try:
+            self._watchdog = Watchdog(self._options.watchdog, report, self._log, self._idle_mask())
+        except RuntimeError as error:
+            raise StartFailed(self.socket_path, str(error)) from error
+
+    def _hook(self, hook: SignalHook) -> None:
         # Known to undo() before it does anything: a handler of the application may raise at any moment.
-        hook = SignalHook(signum, function)
         self._hooks.append(hook)
         hook.set()
 
@@ -231,6 +269,7 @@ class Manhole:
         for hook in self._hooks:
             hook.remove()
         self._hooks.clear()
+        compat.registry.stop()
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             watcher.stop(WATCHER_SECONDS)
@@ -239,7 +278,10 @@ class Manhole:
             following.pause(WATCHER_SECONDS)
         with self._listening:
             self._is_over = True
+            watchdog, self._watchdog = self._watchdog, None
             listener, self._listener = self._listener, None
+        if watchdog is not None:
+            watchdog.stop(WATCHER_SECONDS)
         if listener is not None:
             listener.stop()
             self._log(f"no longer listening on {self.socket_path}")
@@ -272,6 +314,8 @@ class Manhole:
             resume.append(self._resume_following)
         if self._listening.acquire(False):
             try:
+                if self._watchdog is not None and self._watchdog.pause(PAUSE_SECONDS):
+                    resume.append(self._watchdog.resume)
                 if self._listener is not None and self._listener.pause(PAUSE_SECONDS):
                     resume.append(self._listener.resume)
             finally:
@@ -293,6 +337,11 @@ class Manhole:
         self.around.router.reset_after_fork()
         self.around.mirror.reset_after_fork()
         self._log.reset_after_fork()
+        self._watchdog = None
+        for files in self._dump_files.values():
+            files.reset_after_fork()
+        if self._dump_signal is not None:
+            self._dump_signal.reset_after_fork()
         self._following = None
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
@@ -313,8 +362,10 @@ class Manhole:
             follow = partial(self._follow, parent)
             self._following = Delay(follow, self._options.reinstall_delay, self._idle_mask())
             try:
+                # Not later: the wakeup descriptor is for the main thread alone, which the forking one is here.
+                self._begin_watcher()
                 self._following.start()
-            except RuntimeError as error:
+            except (RuntimeError, StartFailed) as error:
                 self._following = None
                 self._log(f"fork of {parent} not followed: {error}")
             return True

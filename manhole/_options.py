@@ -8,14 +8,21 @@ import signal
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from itertools import combinations
 from typing import Any
 
 from manhole._errors import ConfigurationConflict, InvalidOption
 
-__all__ = ["Options", "parse_options"]
+__all__ = ["DUMP_PLACEHOLDERS", "Options", "parse_options"]
+
+# What may stand in the name of a dump's file: the process's number, and the moment in UTC.
+DUMP_PLACEHOLDERS = ("{pid}", "{time}")
+# A busy process of several threads may hand the GIL round for longer than less. Arbitrary.
+MIN_WATCHDOG_SECONDS = 0.1
 
 _EVERY_SIGNAL: frozenset[int] = frozenset(map(int, signal.valid_signals()))
 _BY_NAME = {known.name: int(known) for known in signal.Signals}
+_FAULTS = {int(signal.SIGSEGV), int(signal.SIGBUS), int(signal.SIGFPE), int(signal.SIGILL)}
 # What a lock can be waited for, some 292 years; an infinite time it refuses.
 _MAX_SECONDS = _thread.TIMEOUT_MAX
 _UNCATCHABLE = {int(signal.SIGKILL), int(signal.SIGSTOP)}
@@ -41,6 +48,10 @@ class Options:
     strict: bool = True
     connection_handler: Any = "repl"
     oneshot_timeout: float = 15.0
+    dump_on: Any = None
+    dump_to: Any = None
+    watchdog: Any = None
+    track_greenlets: bool = False
 
     @property
     def masks_code(self) -> bool:
@@ -77,7 +88,8 @@ def parse_options(given: Mapping[str, Any]) -> Options:
         if name not in known:
             raise InvalidOption(name, given[name], "left out, there is no such option; there are " + ", ".join(known))
     options = Options(**given)
-    for name in ("verbose", "patch_fork", "thread", "daemon_connection", "redirect_stderr", "strict"):
+    switches = ("verbose", "patch_fork", "thread", "daemon_connection", "redirect_stderr", "strict", "track_greenlets")
+    for name in switches:
         _require(type(getattr(options, name)) is bool, options, name, "True or False")
     for name in ("start_timeout", "oneshot_timeout"):
         _require(_is_time(getattr(options, name), above=0), options, name, "a finite number of seconds, above 0")
@@ -88,6 +100,12 @@ def parse_options(given: Mapping[str, Any]) -> Options:
         options,
         "verbose_destination",
         "a file descriptor or an object with a write(str) method",
+    )
+    _require(
+        options.watchdog is None or (_is_time(options.watchdog) and options.watchdog >= MIN_WATCHDOG_SECONDS),
+        options,
+        "watchdog",
+        f"seconds, at least {MIN_WATCHDOG_SECONDS}, or None",
     )
     path = options.socket_path
     _require(
@@ -114,14 +132,21 @@ def parse_options(given: Mapping[str, Any]) -> Options:
         options,
         activate_on=_parse_caught(options, "activate_on"),
         oneshot_on=_parse_caught(options, "oneshot_on"),
+        dump_on=_parse_caught(options, "dump_on"),
+        dump_to=_parse_dump_to(options),
         sigmask=_parse_mask(options),
         socket_path=None if path is None else os.fsdecode(path),
         locals=dict(names),
     )
-    if options.activate_on is not None and options.activate_on == options.oneshot_on:
-        raise ConfigurationConflict(
-            ("activate_on", "oneshot_on"), "one signal cannot do both; give two, or one of them"
+    for one, other in combinations(("activate_on", "oneshot_on", "dump_on"), 2):
+        if getattr(options, one) is not None and getattr(options, one) == getattr(options, other):
+            raise ConfigurationConflict((one, other), "one signal cannot do both; give two, or one of them")
+    if options.dump_on in _FAULTS:
+        raise InvalidOption(
+            "dump_on", given["dump_on"], "another signal: after a fault no dump can be written any more"
         )
+    if options.watchdog is not None and not options.thread:
+        raise ConfigurationConflict(("watchdog", "thread"), "a watchdog is a thread; leave thread=False out")
     return options
 
 
@@ -159,6 +184,33 @@ def _parse_caught(options: Options, name: str) -> int | None:
     if number in _UNCATCHABLE:
         raise InvalidOption(name, value, "a signal that a process can catch")
     return number
+
+
+def _parse_dump_to(options: Options) -> str | None:
+    """The pattern as an absolute one: the application may change its working folder later."""
+    given = options.dump_to
+    if options.dump_on is None and options.watchdog is None:
+        _require(given is None, options, "dump_to", "left out, without dump_on or watchdog nothing is written there")
+        return None
+    _require(
+        isinstance(given, (str, os.PathLike)) and bool(os.path.basename(os.fspath(given))),
+        options,
+        "dump_to",
+        "a file's path (str or os.PathLike), as in '/var/tmp/app-{pid}-{time}.txt'; dump_on and watchdog need one",
+    )
+    pattern = os.path.abspath(os.fsdecode(given))
+    folder, name = os.path.split(pattern)
+    left = name
+    for placeholder in DUMP_PLACEHOLDERS:
+        left = left.replace(placeholder, "")
+    if set("{}") & set(left):
+        raise InvalidOption("dump_to", given, "without any { or } but " + " and ".join(DUMP_PLACEHOLDERS))
+    _require(not set("{}") & set(folder), options, "dump_to", "without placeholders in the folder's name")
+    _require(
+        "\0" not in pattern and os.path.isdir(folder), options, "dump_to", f"in a folder that exists, not {folder}"
+    )
+    _require(os.access(folder, os.W_OK | os.X_OK), options, "dump_to", f"in a folder to write to, not {folder}")
+    return pattern
 
 
 def _parse_signal(option: str, value: object) -> int:

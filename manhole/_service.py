@@ -72,8 +72,9 @@ def install(**options: Any) -> Manhole:
     :param patch_fork: whether a forked child gets a manhole of its own (default True); it does not with *activate_on*,
         *oneshot_on* or *socket_path*, nor with ``thread=False``.
     :param activate_on: signal (name or number) that begins the listening, instead of now.
-    :param oneshot_on: signal whose handler serves one client on the main thread; no other thread is started, but one
-        that writes messages where *verbose_destination* is an object without a descriptor.
+    :param oneshot_on: signal whose handler serves one client on the main thread; no other thread is started, except
+        for *dump_on* and *watchdog*, and one that writes messages where *verbose_destination* is an object without a
+        descriptor.
     :param thread: False: neither listen nor wait for a signal, until reinstall() or handle_oneshot() is called.
     :param sigmask: names or numbers of the signals to block on the manhole's threads (default: all); None for none.
         The code that sessions run has it only if it is given, for the processes that it starts inherit it.
@@ -88,13 +89,26 @@ def install(**options: Any) -> Manhole:
     :param strict: True (default): a second install() raises AlreadyInstalled; False: it replaces the first.
     :param connection_handler: "repl" (default), "exec", or a callable that is given the connected unpatched socket.
     :param oneshot_timeout: seconds that a oneshot waits for its client (default 15).
+    :param dump_on: signal on which a dump is written to a new file, also while the main thread is stuck in C code that
+        has let go of the GIL; then what the signal did before takes place: a Python handler is called, a default action
+        taken, an ignored signal ignored. At most one dump in 10 seconds. A small thread writes it; with
+        ``thread=False``, and in a forked child without a manhole of its own, the main thread does, in the handler.
+    :param dump_to: path of the dumps (str or PathLike), with ``{pid}`` and ``{time}`` (UTC, to the second) in the
+        file's name. The folder must be there. No file is ever overwritten and no link followed; the mode is 0600.
+    :param watchdog: seconds (at least 0.1): a dump is written to *dump_to* when a hub of gevent, eventlet or asyncio,
+        once it has been in its loop, does not return to it for that long, and none after it until it has. A small
+        thread looks four times in that time, so the dump may be late by half of it. Plain threads have no hub, and a
+        forked child is watched only if it gets a manhole of its own.
+    :param track_greenlets: True: have gevent tell of each greenlet that it spawns, so that a snapshot need not look for
+        them in the whole heap, which is one C call that nobody can interrupt. Install after gevent is imported.
     :returns: the :class:`Manhole`; unless a signal or a call is to begin it, its socket accepts when this returns.
     :raises InvalidOption: for an option that there is not, or a value that it cannot have.
     :raises ConfigurationConflict: for options that exclude each other.
     :raises AlreadyInstalled: as said under *strict*.
     :raises PathInUse: if the socket's path is taken.
     :raises StartFailed: if the thread did not start, or the process has no descriptor left.
-    :raises ManholeError: if a signal handler is to be set and this is not the main thread.
+    :raises ManholeError: if a signal handler is to be set and this is not the main thread, or if *dump_on* would have
+        to hand on to a handler of C code.
 
     On any error nothing stays behind. Call it on any thread or greenlet, before or after monkeypatching; not from a
     signal handler. The application's greenlets and threads are not waited for, nothing of gevent, eventlet or greenlet

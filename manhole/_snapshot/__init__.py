@@ -1,7 +1,27 @@
 """Stacks as data, and the formats apart from the data."""
 
 from manhole._snapshot._collect import collect_snapshot
-from manhole._snapshot._model import Frame, Greenlet, Snapshot, Thread
-from manhole._snapshot._text import format_snapshot
+from manhole._snapshot._formats import FORMATS, format_of_path, format_snapshot
+from manhole._snapshot._groups import Group, group_units, select_units
+from manhole._snapshot._model import Deadlock, Frame, Hub, Process, Snapshot, Unit, Wait
+from manhole._snapshot._text import format_text
+from manhole._snapshot._verdict import format_verdict
 
-__all__ = ["Frame", "Greenlet", "Snapshot", "Thread", "collect_snapshot", "format_snapshot"]
+__all__ = [
+    "FORMATS",
+    "Deadlock",
+    "Frame",
+    "Group",
+    "Hub",
+    "Process",
+    "Snapshot",
+    "Unit",
+    "Wait",
+    "collect_snapshot",
+    "format_of_path",
+    "format_snapshot",
+    "format_text",
+    "format_verdict",
+    "group_units",
+    "select_units",
+]

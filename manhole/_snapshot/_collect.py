@@ -1,202 +1,228 @@
-"""Collects a snapshot: finds every unit, reads its stack, tells whose thread it is on, and lets go of everything."""
+"""Collects a snapshot: finds every unit, reads its stack, looks what the hubs do, and lets go of everything."""
 
 from __future__ import annotations
 
-import os
-import platform
 import sys
-import threading
-from collections.abc import Callable, Iterable, Sequence
-from types import FrameType
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from manhole import compat
-from manhole._snapshot._model import Frame, Greenlet, Snapshot, Thread
-from manhole._snapshot._stacks import Line, Moment, read_moment, read_stack
-from manhole.compat import Label, Labeller, Slots
+from manhole._errors import InvalidOption
+from manhole._snapshot._deadlocks import find_deadlocks
+from manhole._snapshot._explaining import Explaining
+from manhole._snapshot._greenlets import Greenlets, running_now
+from manhole._snapshot._hubs import WatchedHub, finish_hubs, take_sample
+from manhole._snapshot._interning import Frames
+from manhole._snapshot._model import Snapshot, Unit, Wait
+from manhole._snapshot._pace import Pace
+from manhole._snapshot._process import collect_process, thread_ages
+from manhole._snapshot._roots import Roots
+from manhole._snapshot._stacks import read_moment
+from manhole._snapshot._tasks import Tasks
 
 __all__ = ["collect_snapshot"]
 
-# How often a greenlet that runs at the very moment of its turn is looked at again. Arbitrary.
-LOOKS = 5
-# Between two looks. sleep(0) would often take the GIL back before anybody has run.
-LOOK_SECONDS = 0.001
-_PYTHON = f"{platform.python_implementation()} {platform.python_version()}"
-_STATES = ("running", "suspended", "not started")
+_STATES = ("running", "suspended", "not started", "finished")
 
 
-class _Seen(NamedTuple):
-    """A greenlet during collection."""
+def collect_snapshot(*, finished: bool = False, samples: int = 3, within: float = 0.15) -> Snapshot:
+    """All threads, greenlets and asyncio tasks of this process as data, and what its hubs are doing.
 
-    greenlet: Any
-    state: str
-    root: int  # id of its thread's main greenlet
-    stack: list[Line]
-    label: Label
-
-
-def collect_snapshot() -> Snapshot:
-    """All threads and greenlets of this process as data.
-
+    :param finished: whether finished greenlets and tasks that somebody still holds are shown, too.
+    :param samples: how often each hub is looked at, at least 1.
+    :param within: seconds between the first and the last of these looks; longer where reading all stacks takes longer.
     :returns: a frozen :class:`Snapshot`; nothing of the application is referenced by it.
+    :raises InvalidOption: for a number that is out of range.
 
-    May be called from any thread and from a greenlet, also while the hub is blocked. Takes no lock, imports nothing and
-    runs no code of the application's objects. In a signal handler it works too, but shows the handler's own stack.
+    May be called from any thread and from a greenlet, also while the hub is blocked; between the samples it sleeps, on
+    the calling thread alone. Takes no lock, imports nothing and runs no code of the application's objects. In a signal
+    handler it works too, but shows the handler's own stack, and the hub that it has interrupted as stuck.
     """
-    return _Collection().finish()
+    if type(samples) is not int or samples < 1:
+        raise InvalidOption("samples", samples, "a number from 1 on")
+    if type(within) not in (int, float) or not 0 <= within <= 3600:
+        raise InvalidOption("within", within, "seconds from 0 to 3600")
+    return _Collection(Pace()).collect(finished, samples, within)
+
+
+def _in_order(units: Sequence[Unit], threads: Sequence[int]) -> list[Unit]:
+    """*units* by their thread and their state; those of no known thread last. Sorting them would be one long C call."""
+    rank = {ident: position for position, ident in enumerate(threads)}
+    sorts: dict[tuple[int, int], list[Unit]] = {}
+    for unit in units:
+        position = len(rank) if unit.thread is None else rank.get(unit.thread, len(rank))
+        sorts.setdefault((position, _STATES.index(unit.state)), []).append(unit)
+    return [unit for key in sorted(sorts) for unit in sorts[key]]
+
+
+class _Found(NamedTuple):
+    """What a snapshot is made from.
+
+    primitives: what else the runtimes want to see, to explain waits.
+    ages: of greenlets, in seconds, by id.
+    """
+
+    greenlets: list[Any]
+    tasks: list[Any]
+    loops: list[Any]
+    primitives: list[Any]
+    ages: dict[int, float]
 
 
 class _Collection:
     """One pass; its object dies with it, and with it every reference into the application."""
 
-    def __init__(self) -> None:
-        self.slots: Slots | None = compat.greenlet_slots()
+    def __init__(self, pace: Pace) -> None:
+        self.slots = compat.greenlet_slots()
         if compat.get_ident() not in compat.own_threads:
             compat.remember_root()
-        self.greenlets = compat.collect_greenlets()
-        self.moment: Moment = read_moment(self.slots, self.greenlets)
-        self.labellers: list[Labeller] = [
-            labeller for runtime in compat.RUNTIMES if (labeller := runtime.make_labeller()) is not None
-        ]
-        self.interned: dict[Line, Frame] = {}
-        self.finished = 0
+        self.unseen = compat.blind_spots()
+        if compat.registry.is_active:
+            found = _find_registered()
+            self.unseen.append(
+                "track_greenlets is on: asyncio's tasks and greenlets that gevent has not spawned are not looked for, "
+                "and what a greenlet waits for is told by its frames alone"
+            )
+        else:
+            found = _find_all()
+        self.loops = found.loops
+        self.frames = Frames()
+        self.explaining = Explaining(found.primitives, found.ages)
+        self.tasks = Tasks(found.tasks, pace)
+        self.greenlets = Greenlets(self.slots, found.greenlets, pace) if self.slots is not None else None
+        if self.slots is None or self.greenlets is None:
+            self.moment = read_moment()
+        else:
+            self.moment = read_moment(running_now(self.slots, self.greenlets.candidates))
+            self.roots = Roots(self.slots, self.greenlets.unfinished, self.moment.stacks)
+            self.greenlets.settle(self.moment, self.moment.answers[0], self.roots)
+        self.began = compat.monotonic()
+        self.time = time.time()
+        self.natives = compat.native_idents()
 
-    def finish(self) -> Snapshot:
-        seen = list(self._see_greenlets())
-        threads = self._threads_of_roots(seen)
-        greenlets = [unit for one in seen if (unit := self._make_greenlet(one, threads)) is not None]
+    def collect(self, with_finished: bool, samples: int, within: float) -> Snapshot:
         order = self._thread_order()
-        rank = {ident: position for position, ident in enumerate(order)}
-        greenlets.sort(key=lambda unit: (rank.get(unit.thread, len(rank)), _STATES.index(unit.state)))  # type: ignore[arg-type]  # None ranks last
-        running = {unit.thread: unit.ident for unit in greenlets if unit.state == "running"}
-        names = compat.thread_names()
+        hubs = {hub.ident: hub for hub in (*self._greenlet_hubs(), *self._loops())}
+        greenlets = list(self._make_greenlets(hubs, with_finished))
+        tasks = list(
+            self.tasks.units(
+                {ident: hub.thread for ident, hub in hubs.items()}, with_finished, self.frames, self.explaining
+            )
+        )
+        greenlets = _in_order(greenlets, order)
+        tasks = _in_order(tasks, order)
+        threads = list(self._make_threads(order))
+        if hubs:
+            for number in range(1, samples):
+                left = self.began + within * number / (samples - 1) - compat.monotonic()
+                if left > 0:
+                    compat.sleep(left)
+                take_sample(hubs.values())
         return Snapshot(
-            pid=os.getpid(),
-            python=_PYTHON,
-            libraries=tuple(
-                (runtime.name, version) for runtime in compat.RUNTIMES if (version := runtime.version()) is not None
-            ),
-            threads=tuple(
-                Thread(
-                    ident,
-                    names.get(ident, ""),
-                    self._make_frames(self.moment.stacks[ident]),
-                    running.get(ident),
-                    ident in compat.own_threads,
-                )
-                for ident in order
-            ),
+            process=collect_process(),
+            time=self.time,
+            hubs=finish_hubs(hubs.values(), self.frames, order),
+            threads=tuple(threads),
             greenlets=tuple(greenlets),
-            finished=self.finished,
-            unseen=tuple(compat.blind_spots()),
+            tasks=tuple(tasks),
+            deadlocks=find_deadlocks([*threads, *greenlets, *tasks]),
+            finished=self.tasks.finished + (len(self.greenlets.finished) if self.greenlets is not None else 0),
+            unseen=tuple(self.unseen),
         )
 
-    def _see_greenlets(self) -> Iterable[_Seen]:
-        slots = self.slots
-        if slots is None:
+    def _greenlet_hubs(self) -> Iterator[WatchedHub]:
+        """Of gevent and eventlet. A hub that is nobody's parent and not the class of one is none that does anything."""
+        if self.greenlets is None:
             return
-        roots: dict[int, int] = {}
-        _, off_stack, active, dead = self.moment
-        for index, greenlet in enumerate(self.greenlets):
-            if dead[index]:
-                self.finished += 1
+        for greenlet in self.roots.parents:
+            thread = self.roots.thread_of(greenlet)
+            label, runtime = self.greenlets.label(greenlet, self.greenlets.positions(greenlet, thread))
+            if label.kind != "hub" or runtime is None:
                 continue
-            stack: list[Line] = []
-            if not off_stack[index]:
-                state = "suspended"
-                stack = self._read_suspended(greenlet, slots.top_frame)
+            hub = WatchedHub(id(greenlet), runtime.name, label.name, thread, runtime.is_loop_code, own=greenlet)
+            stack = self.moment.stacks.get(thread) if thread is not None else None
+            if stack is not None:
+                hub.unit, hub.unit_ident = self._running_on(thread)
+                hub.note(stack, hub.unit is greenlet, True, self.natives.get(thread or 0))
+            yield hub
+
+    def _running_on(self, thread: int | None) -> tuple[Any, int | None]:
+        """The greenlet that runs on *thread*, and the ident of its unit: a main greenlet's is the thread's."""
+        assert self.greenlets is not None
+        for greenlet in filter(self.greenlets.is_running, self.greenlets.candidates):
+            if self.roots.thread_of(greenlet) == thread:
+                is_main = self.roots.root_of(greenlet) == id(greenlet)
+                return greenlet, thread if is_main else id(greenlet)
+        return None, None
+
+    def _loops(self) -> Iterator[WatchedHub]:
+        for loop in self.loops:
+            facts = compat.asyncio_tasks.read_loop(loop)
+            thread = facts.thread if facts.thread in self.moment.stacks else None
+            hub = WatchedHub(id(loop), "asyncio", facts.name, thread, compat.asyncio_tasks.is_loop_code)
+            if thread is not None:
+                hub.unit, hub.unit_ident = self.tasks.running_coroutine(loop) or (None, id(loop))
+                hub.note(self.moment.stacks[thread], True, True, self.natives.get(thread))
+            yield hub
+
+    def _make_greenlets(self, hubs: dict[int, WatchedHub], with_finished: bool) -> Iterator[Unit]:
+        if self.slots is None or self.greenlets is None:
+            return
+        parent = self.slots.parent
+        known: dict[int, int | None] = {}
+
+        def hub_of(greenlet: Any) -> int | None:
+            """The nearest hub among its parents, or itself; a main greenlet has the hub of its thread."""
+            path = []
+            found = None
+            while greenlet is not None and (ident := id(greenlet)) not in known:
+                path.append(ident)
+                if ident in hubs:
+                    found = ident
+                    break
+                greenlet = parent(greenlet)
             else:
-                state = "running" if active[index] else "not started"
-            label = Label("", "") if state == "running" else self._label(greenlet, stack)
-            yield _Seen(greenlet, state, _find_root(greenlet, slots, roots), stack, label)
+                found = known[id(greenlet)] if greenlet is not None else None
+            known.update(dict.fromkeys(path, found))
+            return found
 
-    def _read_suspended(self, greenlet: Any, top_frame: Callable[[Any], FrameType | None]) -> list[Line]:
-        for _ in range(LOOKS):
-            stack = read_stack(top_frame, greenlet)
-            if stack:
-                return stack
-            compat.sleep(LOOK_SECONDS)  # it runs just now; once it is switched away from, it has a stack again
-        return []
+        yield from self.greenlets.units(self.roots, hub_of, self.frames, self.explaining)
+        if with_finished:
+            yield from self.greenlets.finished_units(self.frames)
 
-    def _label(self, greenlet: Any, stack: Sequence[Line]) -> Label:
-        codes = [code for code, _line in reversed(stack)]
-        for labeller in self.labellers:
-            label = labeller(greenlet, codes)
-            if label is not None:
-                return label
-        return Label("greenlet", "")
+    def _make_threads(self, order: Iterable[int]) -> Iterator[Unit]:
+        names = compat.thread_names()
+        ages = thread_ages()
+        waits = self._explain_threads(order)
+        for ident in order:
+            yield Unit(
+                ident=ident,
+                kind="thread",
+                type="",
+                name=names.get(ident, ""),
+                state="running",
+                thread=ident,
+                hub=None,
+                parent=None,
+                spawner=None,
+                spawning_stack=(),
+                age=ages.get(ident),
+                frames=self.frames.stack(self.moment.stacks[ident][::-1]),
+                wait=waits.get(ident),
+                own=ident in compat.own_threads,
+            )
 
-    def _threads_of_roots(self, seen: Sequence[_Seen]) -> dict[int, int]:
-        """Which OS thread each main greenlet belongs to; those that cannot be told are left out.
-
-        greenlet itself does not say. gevent's hubs record it; a suspended main greenlet holds the frames with which its
-        thread began; a thread that once took a snapshot or installed the manhole is remembered; and where one thread
-        and one main greenlet remain, they belong together.
-        """
-        alive = self.moment.stacks
-        threads = {root: ident for root, ident in compat.remembered_roots().items() if ident in alive}
-        for one in seen:
-            if one.label.thread in alive:
-                threads[one.root] = one.label.thread
-            elif id(one.greenlet) == one.root and one.state == "suspended":
-                ident = self._began_with(one.greenlet)
-                if ident is not None:
-                    threads[one.root] = ident
-        open_roots = {one.root for one in seen} - set(threads)
-        open_threads = set(alive) - set(threads.values()) - set(compat.own_threads)
-        if len(open_roots) == 1 and len(open_threads) == 1:
-            threads[open_roots.pop()] = open_threads.pop()
-        return threads
-
-    def _began_with(self, main_greenlet: Any) -> int | None:
-        """The ident of the thread whose outermost frame *main_greenlet* holds."""
-        assert self.slots is not None
-        frame = self.slots.top_frame(main_greenlet)
-        while frame is not None and frame.f_back is not None:
-            frame = frame.f_back
-        if frame is None:
-            return None
-        code = frame.f_code
-        if code.co_name == "_bootstrap" and code.co_filename == threading.__file__:
-            thread = frame.f_locals.get("self")
-            ident = compat.thread_ident(thread) if thread is not None else None
-            if sys.version_info < (3, 13):
-                frame.f_locals.clear()  # this dict stays with the frame and would keep its values alive
-            return ident
-        if code.co_name in ("<module>", "_run_module_as_main"):
-            return compat.main_thread_ident()
-        return None
-
-    def _make_greenlet(self, one: _Seen, threads: dict[int, int]) -> Greenlet | None:
-        assert self.slots is not None
-        thread = threads.get(one.root)
-        label, stack = one.label, one.stack
-        if one.state == "running":
-            if id(one.greenlet) == one.root:
-                return None  # a main greenlet that runs is its thread
-            stack = self.moment.stacks.get(thread, []) if thread is not None else []
-            label = self._label(one.greenlet, stack)
-        parent = self.slots.parent(one.greenlet)
-        return Greenlet(
-            ident=id(one.greenlet),
-            kind=label.kind,
-            type=compat.type_name(type(one.greenlet)),
-            name=label.name,
-            state=one.state,
-            thread=thread,
-            parent=None if parent is None else id(parent),
-            frames=self._make_frames(stack),
-        )
-
-    def _make_frames(self, stack: Sequence[Line]) -> tuple[Frame, ...]:
-        frames = []
-        for line in reversed(stack):
-            frame = self.interned.get(line)
-            if frame is None:
-                code, number = line
-                frame = self.interned[line] = Frame(code.co_filename, number or 0, compat.code_name(code))
-            frames.append(frame)
-        return tuple(frames)
+    def _explain_threads(self, idents: Iterable[int]) -> dict[int, Wait | None]:
+        frames = sys._current_frames()
+        try:
+            return {
+                ident: self.explaining.thread(ident, self.moment.stacks[ident][::-1], frames.get(ident))
+                for ident in idents
+                if ident not in compat.own_threads
+            }
+        finally:
+            frames.clear()  # this function's own frame is among them: a ring would keep them all
 
     def _thread_order(self) -> list[int]:
         """The main thread, the application's others as they began, the manhole's own."""
@@ -205,17 +231,35 @@ class _Collection:
         return sorted(idents, key=lambda ident: (ident != main, ident in compat.own_threads))
 
 
-def _find_root(greenlet: Any, slots: Slots, known: dict[int, int]) -> int:
-    """The id of the main greenlet at the end of *greenlet*'s parents; *known* collects what was found."""
-    path = []
-    while (ident := id(greenlet)) not in known:
-        path.append(ident)
-        parent = slots.parent(greenlet)
-        if parent is None:
-            known[ident] = ident
-            break
-        greenlet = parent
-    root = known[ident]
-    for ident in path:
-        known[ident] = root
-    return root
+def _find_all() -> _Found:
+    """By a look through the whole heap."""
+    families = [
+        compat.family_of(classes)
+        for classes in (
+            compat.greenlet_classes(),
+            compat.asyncio_tasks.task_classes(),
+            compat.asyncio_tasks.loop_classes(),
+            [cls for runtime in compat.RUNTIMES for cls in runtime.primitives()],
+        )
+    ]
+    objects = compat.collect_objects(set().union(*families)) if any(families) else []
+    types = list(map(type, objects))
+    greenlets, tasks, loops, primitives = (
+        [unit for unit, cls in zip(objects, types, strict=True) if cls in family] for family in families
+    )
+    return _Found(greenlets, tasks, loops, primitives, {})
+
+
+def _find_registered() -> _Found:
+    """By what gevent has told of its spawns, and their parents: hubs and main greenlets."""
+    slots = compat.greenlet_slots()
+    known = compat.registry.greenlets()
+    ages = {ident: age for ident, (_greenlet, age) in known.items() if age is not None}
+    greenlets = {ident: greenlet for ident, (greenlet, _age) in known.items()}
+    todo = list(greenlets.values())
+    while todo and slots is not None:
+        parent = slots.parent(todo.pop())
+        if parent is not None and id(parent) not in greenlets:
+            greenlets[id(parent)] = parent
+            todo.append(parent)
+    return _Found(list(greenlets.values()), [], [], [], ages)

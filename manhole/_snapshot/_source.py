@@ -54,7 +54,9 @@ def _read_lines(file: str) -> list[str]:
             if not stat.S_ISREG(posix.fstat(raw.fileno()).st_mode):
                 return []
             data = raw.read(MAX_FILE_BYTES) or b""  # None: a file of /proc that would wait
-        return data.removeprefix(_BOM).decode(_find_encoding(data), "replace").splitlines()
+        # Not splitlines(), which ends a line at a form feed and other characters that do not end one for Python.
+        text = _io.BytesIO(data.removeprefix(_BOM))
+        return _io.TextIOWrapper(text, _find_encoding(data), "replace").readlines()
     except (OSError, LookupError, ValueError):
         return []
 

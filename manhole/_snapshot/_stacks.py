@@ -9,60 +9,62 @@ in Python, and a stack that changes meanwhile may be shown torn.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import accumulate, chain, repeat, takewhile
 from operator import attrgetter, is_, methodcaller
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-from manhole.compat import Slots, in_stack
+from manhole.compat import in_stack
 
-__all__ = ["Line", "Moment", "read_moment", "read_stack"]
+__all__ = ["Moment", "Position", "are_none", "read_moment", "read_stack"]
 
-Line = tuple[CodeType, int | None]
+# Where a frame is: its code and f_lasti. Which line that is takes a look into a table, once for all frames there.
+Position = tuple[CodeType, int]
 
-_read_line = attrgetter("f_code", "f_lineno")
+_read_position = attrgetter("f_code", "f_lasti")
 _is_none = partial(is_, None)
 
 
 class Moment(NamedTuple):
-    """Which stack is on which thread, and which greenlets are suspended, at one and the same instant."""
+    """Which stack is on which thread, and the answers to some questions, at one and the same instant."""
 
-    stacks: dict[int, list[Line]]  # by thread ident, innermost first
-    off_stack: list[bool]  # per greenlet: it has no frame of its own to show
-    active: list[bool]  # per greenlet: started and not dead
-    dead: list[bool]
+    stacks: dict[int, list[Position]]  # by thread ident, innermost first
+    answers: list[list[Any]]  # to each question
 
 
-def _walks(frames: Iterable[FrameType]) -> Iterator[Iterator[Line]]:
+def _walks(frames: Iterable[FrameType]) -> Iterator[Iterator[Position]]:
     """For each frame an iterator along its callers; nothing is read before it is consumed."""
     chains = map(accumulate, map(chain, zip(frames), repeat(repeat("f_back"))), repeat(getattr))
-    return map(map, repeat(_read_line), map(takewhile, repeat(in_stack), chains))
+    return map(map, repeat(_read_position), map(takewhile, repeat(in_stack), chains))
 
 
-def read_stack(get_frame: Callable[[Any], FrameType | None], unit: Any) -> list[Line]:
+def read_stack(get_frame: Callable[[Any], FrameType | None], unit: Any) -> list[Position]:
     """The stack of *unit*, innermost first; empty if `get_frame(unit)` is None."""
     stacks = list(map(list, _walks(filter(None, map(get_frame, (unit,))))))
     return stacks[0] if stacks else []
 
 
-def read_moment(slots: Slots | None, greenlets: Sequence[Any]) -> Moment:
-    """All threads' stacks and the state of all *greenlets*, in one C call."""
+def are_none(values: Iterable[Any]) -> Iterator[bool]:
+    """For each value whether it is None, without a step of bytecode."""
+    return map(_is_none, values)
+
+
+def read_moment(*questions: Iterable[Any]) -> Moment:
+    """All threads' stacks and the answers to *questions*, in one C call.
+
+    :param questions: each an iterator made of C parts only; it is consumed in that call.
+    """
     frames: dict[int, FrameType] = {}
     # The update runs when the chain is first asked for a frame, and yields None, which the filter drops.
     fill = map(frames.update, map(methodcaller("__call__"), (sys._current_frames,)))
     parts: list[Iterator[Any]] = [map(list, _walks(filter(None, chain(fill, frames.values()))))]
-    if slots is not None:
-        parts += [
-            map(_is_none, map(slots.top_frame, greenlets)),
-            map(slots.active, greenlets),
-            map(slots.dead, greenlets),
-        ]
-    stacks, *states = list(map(list, parts))
+    parts += map(iter, questions)
+    stacks, *answers = list(map(list, parts))
     idents = list(frames)
     # This function's own frame is among those read, and its variables lead back to them: undone by hand, the ring does
     # not keep every thread's frame until the garbage collector comes by.
     frames.clear()
     parts.clear()
-    return Moment(dict(zip(idents, stacks, strict=True)), *(states or ([], [], [])))
+    return Moment(dict(zip(idents, stacks, strict=True)), answers)

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from manhole.compat._contract import Label, Labeller
+from manhole.compat._eventlet_waits import make_explainer, primitives
 from manhole.compat._greenlets import greenlet_slots
 from manhole.compat._safely import clean_name, code_name
 
-__all__ = ["leave_thread", "make_labeller", "name", "version"]
+__all__ = [
+    "hub_threads",
+    "is_loop_code",
+    "leave_thread",
+    "make_biographer",
+    "make_explainer",
+    "make_labeller",
+    "name",
+    "patched_modules",
+    "primitives",
+    "version",
+]
 
 name = "eventlet"
 
@@ -60,6 +73,28 @@ def make_labeller() -> Labeller | None:
         return None
 
     return label
+
+
+def hub_threads(greenlets: Sequence[Any]) -> dict[int, int]:
+    """eventlet does not record the thread of a hub."""
+    return {}
+
+
+def is_loop_code(codes: Sequence[CodeType]) -> bool:
+    """Whether a hub with this stack, outermost first, is in its loop: no callback is on top of the hub's own code."""
+    folder = os.path.dirname(getattr(sys.modules.get("eventlet.hubs"), "__file__", None) or "?") + os.sep
+    # The hub on asyncio waits in its selector.
+    selectors = getattr(sys.modules.get("selectors"), "__file__", None)
+    return not codes or codes[-1].co_filename.startswith(folder) or codes[-1].co_filename == selectors
+
+
+def patched_modules() -> list[str]:
+    """The names that eventlet gives to what it has patched: mostly those of the modules."""
+    return sorted(filter(None, map(clean_name, getattr(sys.modules.get("eventlet.patcher"), "already_patched", ()))))
+
+
+def make_biographer() -> None:
+    """eventlet records nothing of who has spawned a greenlet."""
 
 
 def leave_thread() -> None:

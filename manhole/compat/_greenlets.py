@@ -7,25 +7,30 @@ import sys
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import chain, compress, repeat
-from operator import is_not, methodcaller
+from operator import is_not
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 from manhole.compat import _continulets
-from manhole.compat._contract import Label, Labeller
+from manhole.compat._contract import Explainer, Label, Labeller
 from manhole.compat._originals import get_ident
 from manhole.compat._safely import clean_name, code_name, function_name
 
 __all__ = [
     "Slots",
     "blind_spots",
-    "collect_greenlets",
+    "greenlet_classes",
     "greenlet_slots",
+    "hub_threads",
     "in_stack",
+    "is_loop_code",
     "leave_thread",
+    "make_biographer",
+    "make_explainer",
     "make_labeller",
     "name",
+    "patched_modules",
+    "primitives",
     "remember_root",
     "remembered_roots",
     "version",
@@ -118,34 +123,29 @@ def _can_walk() -> bool:
     return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
 
-def _family(cls: type) -> set[type]:
-    """*cls* and all its subclasses, to compare exact types with: isinstance() may run a proxy's code."""
-    family, todo = {cls}, [cls]
-    while todo:
-        fresh: set[type] = set(type.__subclasses__(todo.pop())) - family
-        family |= fresh
-        todo.extend(fresh)
-    return family
-
-
-def collect_greenlets() -> list[Any]:
-    """Every greenlet that the garbage collector knows; the caller must let go of the list.
-
-    One C call that cannot be interrupted, and must not be: somebody may be building a tuple, which is resized in place
-    in the end, and the application gets a SystemError if anybody else holds a reference to it then. The list of all
-    objects does, so it is made, sifted and freed without a step of bytecode between.
-    """
+def greenlet_classes() -> list[type]:
+    """The class of greenlets; empty if the library is not loaded or they must not be looked at here."""
     cls = _greenlet_type()
-    if cls is None or not _can_walk():
-        return []
-    box: list[list[Any]] = []  # the list of all objects is in there, once it is made and until it is freed
-    make = map(box.append, map(methodcaller("__call__"), (gc.get_objects,)))
-    told = map(map, repeat(_family(cls).__contains__), map(map, repeat(type), box))
-    sift = map(list, map(compress, box, told))
-    free = map(methodcaller("clear"), (box,))
-    steps: list[Any] = list(chain(make, sift, free))  # runs them
-    found: list[Any] = steps[1]
-    return found
+    return [cls] if cls is not None and _can_walk() else []
+
+
+def hub_threads(greenlets: Sequence[Any]) -> dict[int, int]:
+    """There are no hubs here."""
+    return {}
+
+
+def is_loop_code(codes: Sequence[CodeType]) -> bool:
+    """There are no hubs here."""
+    return False
+
+
+def patched_modules() -> list[str]:
+    """greenlet patches nothing."""
+    return []
+
+
+def make_biographer() -> None:
+    """greenlet records nothing of who has made one."""
 
 
 def make_labeller() -> Labeller | None:
@@ -164,6 +164,16 @@ def make_labeller() -> Labeller | None:
             return Label("greenlet", "")
 
     return label
+
+
+def primitives() -> Sequence[type]:
+    """None: bare greenlets wait for nothing but a switch."""
+    return ()
+
+
+def make_explainer(found: Sequence[Any]) -> Explainer | None:
+    """None: whoever is to switch to a bare greenlet is recorded nowhere."""
+    return None
 
 
 def leave_thread() -> None:

@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["MAX_NAME", "attributes_of", "clean_name", "code_name", "function_name", "type_name"]
+__all__ = ["MAX_NAME", "attributes_getter", "attributes_of", "clean_name", "code_name", "function_name", "type_name"]
 
 # Arbitrary; long enough for any honest name, short enough for a line of output.
 MAX_NAME = 120
@@ -44,14 +44,19 @@ def code_name(code: types.CodeType) -> str:
     return clean_name(getattr(code, _code_name)) or "?"
 
 
-def attributes_of(instance: Any) -> dict[str, Any]:
-    """The instance's own dict, by the getter of the class that gave it one; empty if it has none."""
-    for cls in reversed(type.mro(type(instance))):
-        getter = type.__dict__["__dict__"].__get__(cls).get("__dict__")
+def attributes_getter(cls: type) -> Callable[[Any], dict[str, Any]]:
+    """What gets at the own dict of an instance of *cls*: the getter of the class that gave it one."""
+    for base in reversed(type.mro(cls)):
+        getter = type.__dict__["__dict__"].__get__(base).get("__dict__")
         if type(getter) is types.GetSetDescriptorType:
-            found: dict[str, Any] = getter.__get__(instance)
-            return found
-    return {}
+            get: Callable[[Any], dict[str, Any]] = getter.__get__
+            return get
+    return lambda instance: {}
+
+
+def attributes_of(instance: Any) -> dict[str, Any]:
+    """The instance's own dict; empty if it has none."""
+    return attributes_getter(type(instance))(instance)
 
 
 def function_name(function: Any) -> str:
@@ -70,4 +75,7 @@ def function_name(function: Any) -> str:
             return type_name(function)
         else:
             break
-    return type_name(kind)
+    # A function that Cython has compiled, for one.
+    slot = kind.__dict__.get("__name__")
+    name = slot.__get__(function) if type(slot) is types.GetSetDescriptorType else None
+    return clean_name(name) or type_name(kind)

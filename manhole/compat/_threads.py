@@ -20,6 +20,7 @@ __all__ = [
     "forget_dummy_thread",
     "forget_parents_threads",
     "main_thread_ident",
+    "native_idents",
     "oldest_first",
     "own_threads",
     "start_thread",
@@ -130,6 +131,16 @@ def thread_names() -> dict[int, str]:
         names.setdefault(main, "MainThread")
     names.update(own_threads)
     return names
+
+
+def native_idents() -> dict[int, int]:
+    """The kernel's number of each OS thread that `threading` has started, by ident, and the main thread's."""
+    known = ((ident, attributes_of(thread).get("_native_id")) for ident, thread in dict(threading._active).items())  # type: ignore[attr-defined]  # as above
+    natives = {ident: native for ident, native in known if type(native) is int}
+    main = main_thread_ident()
+    if main is not None:
+        natives[main] = posix.getpid()
+    return natives
 
 
 def thread_ident(thread: Any) -> int | None:

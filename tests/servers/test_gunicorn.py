@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,3 +83,24 @@ def test_the_documented_lines_are_the_tested_ones() -> None:
     assert len(blocks) == 2
     for block, program in zip(blocks, ["wsgi_installs.py", "gunicorn_post_fork.py"], strict=True):
         assert block in (PROGRAMS / program).read_text()
+
+
+@pytest.mark.parametrize("preload", PRELOAD)
+@pytest.mark.parametrize("worker_class", ["sync", "gevent"])
+def test_a_worker_leaves_a_dump_when_its_time_is_out(worker_class: str, preload: str, short_path: Path) -> None:
+    """As docs/dumps.md shows it; gunicorn has taken the wakeup descriptor and sends SIGKILL a second later."""
+    if worker_class == "gevent":
+        pytest.importorskip("gevent")
+    (configuration,) = [block for block in documented("dumps.md", "python") if "post_worker_init" in block]
+    assert '"/var/tmp/' in configuration
+    (short_path / "conf.py").write_text(configuration.replace('"/var/tmp/', f'"{short_path}/'))
+    command = [str(SCRIPTS / "gunicorn"), "--bind", "unix:{socket}", "--pythonpath", "{programs}", "--timeout", "1"]
+    command += ["--config", str(short_path / "conf.py"), "--worker-class", worker_class, *PRELOAD[preload]]
+    with Server(*command, "wsgi_hangs:application", folder=short_path) as server:
+        pid = server.get()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(server.socket_path)
+            client.sendall(b"GET /hang HTTP/1.0\r\n\r\n")
+            wait_until_true(lambda: [path for path in short_path.glob(f"app-{pid}-*.txt") if path.stat().st_size])
+        (dump,) = short_path.glob("app-*.txt")
+        assert "in hang\n" in dump.read_text()

@@ -162,7 +162,7 @@ class Conversation:
 
         def ask() -> bool:
             nonlocal dump
-            dump = self.ask("dump_stacktraces()")
+            dump = self.ask("dump_stacktraces(full=True)")
             return settled(dump)
 
         try:
