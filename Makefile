@@ -5,7 +5,7 @@ PYTHON ?= python3
 RUNTIME ?= gevent
 
 .DEFAULT_GOAL := help
-.PHONY: help demo found test smoke matrix lint clean check-python
+.PHONY: help demo found test smoke matrix lint bench clean check-python
 
 help:
 	@echo 'make demo     hang a real server and look into it with manhole-cli'
@@ -16,6 +16,8 @@ help:
 	@echo 'make matrix   make test, and on CPython 3.14, 3.15 and PyPy 3.11 too where the machine lacks them: in a'
 	@echo '              Debian of their own outside this folder, which it makes (as root; 1 GB)'
 	@echo 'make lint     ruff and mypy'
+	@echo 'make bench    what a dump costs the dumped process, beside other tools, as Markdown; on CPython 3.11 and the'
+	@echo '              newest here, BENCH_INTERPRETERS=... chooses; BENCH=--quick is the short one'
 	@echo 'make clean    remove what the others have made'
 
 check-python:
@@ -36,7 +38,7 @@ demo: .cache/demo-$(RUNTIME)/ready
 	@.cache/demo-$(RUNTIME)/bin/python demo/run.py '$(RUNTIME)'
 
 # -qq: pip's errors are shown, its remarks about the machine's settings are not the demo's business.
-.cache/demo-%/ready: pyproject.toml $(shell find manhole -name '*.py') | check-python
+.cache/demo-%/ready: pyproject.toml $(shell find manhole -type f ! -name '*.pyc') | check-python
 	@$(if $(filter gevent eventlet threads,$*),,$(error RUNTIME is gevent, eventlet or threads))
 	@echo 'Making a virtual environment in .cache/demo-$* ...'
 	@'$(PYTHON)' -m venv .cache/demo-$*
@@ -95,6 +97,31 @@ lint: .cache/test/ready
 .cache/test/ready: Makefile | check-python
 	@'$(PYTHON)' -m venv .cache/test
 	@.cache/test/bin/pip install -qq --disable-pip-version-check 'tox>=4.20'
+	@touch $@
+
+# --- benchmarks
+
+# sort: once, if both are the same.
+BENCH_INTERPRETERS ?= $(sort $(filter python3.11,$(FOUND)) $(lastword $(filter python3.%,$(FOUND))))
+
+bench:
+	$(eval BENCH_INTERPRETERS := $(BENCH_INTERPRETERS))
+	@test -n '$(BENCH_INTERPRETERS)' || { echo 'no CPython among $(INTERPRETERS) on this machine' >&2; exit 1; }
+	@$(MAKE) --no-print-directory $(BENCH_INTERPRETERS:%=.cache/bench/%/ready) >&2
+	@for name in $(BENCH_INTERPRETERS); do \
+	  ".cache/bench/$$name/ours/bin/python" benchmarks/snapshots.py \
+	    --rival ".cache/bench/$$name/rival/bin/python" $(BENCH) || exit; echo; done
+
+# python-manhole is imported as `manhole` too, so it has an environment of its own. py-spy has no wheel everywhere, and the
+# table says where it is missing. The loop because a file of that name may be pyenv's stand-in, which only says no.
+.cache/bench/%/ready: pyproject.toml $(shell find manhole -name '*.py')
+	@echo 'Making virtual environments in .cache/bench/$* ...'
+	@python=$$(IFS=:; for folder in $$PATH; do \
+	   "$$folder/$*" -c '' >/dev/null 2>&1 && echo "$$folder/$*" && break; done); \
+	 "$$python" -m venv .cache/bench/$*/ours && "$$python" -m venv .cache/bench/$*/rival
+	@.cache/bench/$*/ours/bin/pip install -qq --disable-pip-version-check '.[gevent]'
+	@.cache/bench/$*/ours/bin/pip install -qq --disable-pip-version-check py-spy || true
+	@.cache/bench/$*/rival/bin/pip install -qq --disable-pip-version-check manhole==1.8.1 gevent
 	@touch $@
 
 clean:
