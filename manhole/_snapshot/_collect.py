@@ -12,7 +12,7 @@ from manhole._errors import InvalidOption
 from manhole._snapshot._deadlocks import find_deadlocks
 from manhole._snapshot._explaining import Explaining
 from manhole._snapshot._greenlets import Greenlets, running_now
-from manhole._snapshot._hubs import WatchedHub, finish_hubs, take_sample
+from manhole._snapshot._hubs import WatchedHub, finish_hubs, take_sample, watch_until
 from manhole._snapshot._interning import Frames
 from manhole._snapshot._model import Snapshot, Unit, Wait
 from manhole._snapshot._pace import Pace
@@ -115,9 +115,7 @@ class _Collection:
         threads = list(self._make_threads(order))
         if hubs:
             for number in range(1, samples):
-                left = self.began + within * number / (samples - 1) - compat.monotonic()
-                if left > 0:
-                    compat.sleep(left)
+                watch_until(self.began + within * number / (samples - 1), hubs.values())
                 take_sample(hubs.values())
         return Snapshot(
             process=collect_process(),

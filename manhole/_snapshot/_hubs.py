@@ -14,10 +14,12 @@ from manhole._snapshot._model import Hub
 from manhole._snapshot._process import thread_cpu_seconds
 from manhole._snapshot._stacks import Position, read_moment
 
-__all__ = ["WatchedHub", "finish_hubs", "take_sample"]
+__all__ = ["WatchedHub", "finish_hubs", "take_sample", "watch_until"]
 
 # A thread that has used a smaller share of the time is taken to wait: what woke it was our own looking. Arbitrary.
 IDLE_SHARE = 0.1
+# Between two glances. One costs microseconds, and a wait for the GIL where the application computes.
+GLANCE_SECONDS = 0.01
 
 
 @dataclass(slots=True)
@@ -117,6 +119,22 @@ def take_sample(hubs: Iterable[WatchedHub]) -> None:
         stack = moment.stacks.get(hub.thread) if hub.thread is not None else None
         if stack is not None:
             hub.note(stack, in_own, in_own if unit_runs is None else unit_runs, natives.get(hub.thread or 0))
+
+
+def watch_until(moment: float, hubs: Iterable[WatchedHub]) -> None:
+    """Wait until *moment*, of compat.monotonic(), and glance now and then whether each hub still runs the same unit.
+
+    Without that, units that take turns look like one that never yields, if it is the same one's turn at every sample.
+    """
+    slots = compat.greenlet_slots()
+    while (left := moment - compat.monotonic()) > 0:
+        compat.sleep(min(left, GLANCE_SECONDS))
+        for hub in hubs:
+            if hub.same and hub.unit is not None:
+                if hub.own is None:
+                    hub.same = compat.asyncio_tasks.coroutine_runs(hub.unit)
+                elif slots is not None:
+                    hub.same = all(list(running_now(slots, [hub.unit])))
 
 
 def finish_hubs(hubs: Iterable[WatchedHub], frames: Frames, order: Sequence[int]) -> tuple[Hub, ...]:
