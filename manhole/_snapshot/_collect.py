@@ -18,7 +18,7 @@ from manhole._snapshot._model import Snapshot, Unit, Wait
 from manhole._snapshot._pace import Pace
 from manhole._snapshot._process import collect_process, thread_ages
 from manhole._snapshot._roots import Roots
-from manhole._snapshot._stacks import read_moment
+from manhole._snapshot._stacks import Position, read_moment, without_own
 from manhole._snapshot._tasks import Tasks
 
 __all__ = ["collect_snapshot"]
@@ -37,7 +37,7 @@ def collect_snapshot(*, finished: bool = False, samples: int = 3, within: float 
 
     May be called from any thread and from a greenlet, also while the hub is blocked; between the samples it sleeps, on
     the calling thread alone. Takes no lock, imports nothing and runs no code of the application's objects. In a signal
-    handler it works too, but shows the handler's own stack, and the hub that it has interrupted as stuck.
+    handler it works too, and shows what it has interrupted.
     """
     if type(samples) is not int or samples < 1:
         raise InvalidOption("samples", samples, "a number from 1 on")
@@ -130,10 +130,10 @@ class _Collection:
         )
 
     def _greenlet_hubs(self) -> Iterator[WatchedHub]:
-        """Of gevent and eventlet. A hub that is nobody's parent and not the class of one is none that does anything."""
+        """Of gevent and eventlet."""
         if self.greenlets is None:
             return
-        for greenlet in self.roots.parents:
+        for greenlet in self.roots.find_candidates(self.greenlets.unfinished):
             thread = self.roots.thread_of(greenlet)
             label, runtime = self.greenlets.label(greenlet, self.greenlets.positions(greenlet, thread))
             if label.kind != "hub" or runtime is None:
@@ -206,10 +206,14 @@ class _Collection:
                 spawner=None,
                 spawning_stack=(),
                 age=ages.get(ident),
-                frames=self.frames.stack(self.moment.stacks[ident][::-1]),
+                frames=self.frames.stack(self._stack(ident)[::-1]),
                 wait=waits.get(ident),
                 own=ident in compat.own_threads,
             )
+
+    def _stack(self, ident: int) -> list[Position]:
+        stack = self.moment.stacks[ident]
+        return stack if ident in compat.own_threads else without_own(stack)
 
     def _explain_threads(self, idents: Iterable[int]) -> dict[int, Wait | None]:
         frames = sys._current_frames()

@@ -14,7 +14,7 @@ from manhole._snapshot._interning import Frames
 from manhole._snapshot._model import Unit
 from manhole._snapshot._pace import Pace
 from manhole._snapshot._roots import Roots
-from manhole._snapshot._stacks import Moment, Position, are_none, read_stack
+from manhole._snapshot._stacks import Moment, Position, are_none, read_stack, without_own
 from manhole.compat import Label, Runtime, Slots
 
 __all__ = ["Greenlets", "running_now"]
@@ -112,7 +112,7 @@ class Greenlets:
         """The stack of an unfinished greenlet, outermost first; its thread's if it runs."""
         if self.is_running(greenlet):
             assert self._moment is not None
-            found = self._moment.stacks.get(thread, []) if thread is not None else []
+            found = without_own(self._moment.stacks.get(thread, [])) if thread is not None else []
         else:
             found = self._read_suspended(greenlet)
         return found[::-1]

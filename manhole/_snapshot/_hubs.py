@@ -12,7 +12,7 @@ from manhole._snapshot._greenlets import running_now
 from manhole._snapshot._interning import Frames
 from manhole._snapshot._model import Hub
 from manhole._snapshot._process import thread_cpu_seconds
-from manhole._snapshot._stacks import Position, read_moment
+from manhole._snapshot._stacks import Position, read_moment, without_own
 
 __all__ = ["WatchedHub", "finish_hubs", "take_sample", "watch_until"]
 
@@ -32,6 +32,7 @@ class WatchedHub:
     :ivar unit: the greenlet or the coroutine that was running at the first sample, None if none is known.
     :ivar unit_ident: ident of that unit; the hub's own for a callback.
     :ivar looped: how many samples found it in its loop.
+    :ivar interrupted: whether the manhole itself holds its thread: in a signal handler, or because it was called there.
     :ivar same: whether all samples so far found that unit running.
     :ivar still: whether they found it at one and the same instruction.
     """
@@ -45,6 +46,7 @@ class WatchedHub:
     unit: Any = None
     unit_ident: int | None = None
     looped: int = 0
+    interrupted: bool = False
     samples: int = 0
     same: bool = True
     still: bool = True
@@ -55,15 +57,19 @@ class WatchedHub:
     def note(self, stack: list[Position], in_own: bool, running: bool, native: int | None) -> None:
         """Take note of one sample.
 
-        :param stack: its thread's, innermost first.
+        :param stack: its thread's, innermost first, as it was read.
         :param in_own: whether the hub's own greenlet is running; of asyncio always.
         :param running: whether *unit* is.
         :param native: the thread's number, where it is known.
         """
+        whole, stack = stack, without_own(stack)
+        self.interrupted = self.interrupted or len(stack) < len(whole)
         codes = [code for code, _offset in reversed(stack)]
-        in_loop = in_own and not (running and self.unit is not self.own) and self.is_loop_code(codes)
+        in_another = running and self.unit is not None and self.unit is not self.own
+        in_loop = in_own and not in_another and self.is_loop_code(codes)
         self.looped += in_loop
-        self.same = self.same and running and not in_loop
+        is_known = self.unit is not None or self.own is None  # asyncio's callbacks are no units
+        self.same = self.same and is_known and running and not in_loop
         self.still = self.still and (not self.stack or self.stack[:1] == stack[:1])
         self.samples += 1
         self.stack = [] if in_loop else stack
@@ -76,13 +82,14 @@ class WatchedHub:
         state = self._state(elapsed)
         innermost = frames.stack(self.stack[:1])
         stuck = state.startswith("stuck")
+        has_unit = stuck or state == "interrupted"
         return Hub(
             ident=self.ident,
             kind=self.kind,
             name=self.name,
             thread=self.thread,
             state=state,
-            unit=self.unit_ident if stuck else None,
+            unit=self.unit_ident if has_unit else None,
             frame=innermost[0] if innermost and state != "in its loop" else None,
             seconds=elapsed if stuck else 0.0,
             samples=self.samples,
@@ -93,6 +100,8 @@ class WatchedHub:
             return "unknown" if self.thread is None else "not running"
         if self.looped:
             return "in its loop"
+        if self.interrupted:
+            return "interrupted"
         if not self.same:
             return "running"
         before, after = self.cpu[0], self.cpu[-1]

@@ -73,9 +73,10 @@ class Hub:
     :ivar thread: ident of its OS thread, None where that cannot be known.
     :ivar state: "in its loop" (in at least one sample, so it gets there); "running" (in all samples, one unit or
         another); "stuck" (in all samples one and the same unit); "stuck in C" (the same, at one instruction and using
-        hardly any CPU time: in a call that waits); "not running"; "unknown".
-    :ivar unit: ident of the unit that it is stuck in: its own if that is a callback, its thread's if that is the
-        thread's main greenlet; None if it is not stuck.
+        hardly any CPU time: in a call that waits); "interrupted" (the manhole itself holds its thread, in a signal
+        handler or because it was called there); "not running"; "unknown".
+    :ivar unit: ident of the unit that it is stuck in or was interrupted in: its own if that is a callback, its
+        thread's if that is the thread's main greenlet; else None.
     :ivar frame: the innermost frame of whatever it ran in the last sample; None in its loop.
     :ivar seconds: if it is stuck, the time between the first and the last sample: it has been so for at least so long.
     :ivar samples: how many samples were taken.

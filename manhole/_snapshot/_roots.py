@@ -49,10 +49,14 @@ class Roots:
         if len(open_roots) == 1 and len(open_threads) == 1:
             self._threads[open_roots.pop()] = open_threads.pop()
 
-    @property
-    def parents(self) -> list[Any]:
-        """The greenlets that are somebody's parent: few."""
-        return list(self._parents.values())
+    def find_candidates(self, greenlets: Iterable[Any]) -> list[Any]:
+        """The greenlets that may be hubs: somebody's parents, and the children of main greenlets. Few, as a rule."""
+        found = dict(self._parents)
+        for greenlet in greenlets:
+            parent = self._slots.parent(greenlet)
+            if parent is not None and self._slots.parent(parent) is None:
+                found[id(greenlet)] = greenlet
+        return list(found.values())
 
     def root_of(self, greenlet: Any) -> int:
         """The id of the main greenlet at the end of *greenlet*'s parents."""

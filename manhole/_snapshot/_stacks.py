@@ -8,17 +8,20 @@ in Python, and a stack that changes meanwhile may be shown torn.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import accumulate, chain, repeat, takewhile
+from itertools import accumulate, chain, dropwhile, repeat, takewhile
 from operator import attrgetter, is_, methodcaller
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 from manhole.compat import in_stack
 
-__all__ = ["Moment", "Position", "are_none", "read_moment", "read_stack"]
+__all__ = ["Moment", "Position", "are_none", "read_moment", "read_stack", "without_own"]
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 # Where a frame is: its code and f_lasti. Which line that is takes a look into a table, once for all frames there.
 Position = tuple[CodeType, int]
@@ -68,3 +71,11 @@ def read_moment(*questions: Iterable[Any]) -> Moment:
     frames.clear()
     parts.clear()
     return Moment(dict(zip(idents, stacks, strict=True)), answers)
+
+
+def without_own(stack: list[Position]) -> list[Position]:
+    """*stack*, innermost first, without the manhole's frames on top of it: what the application did when we came in.
+
+    They are there on a thread whose signal handler writes a dump or waits for one, and on one that takes a snapshot.
+    """
+    return list(dropwhile(lambda position: position[0].co_filename.startswith(_PACKAGE), stack))

@@ -112,11 +112,13 @@ def _describe_activity(hub: Hub, units: Mapping[int, Unit]) -> str:
     else:
         unit = _name(hub.unit, units)
     if hub.state == "running":
-        return f"running one unit after another through {samples}, the last was {unit}{place}, for at least {seconds}"
+        return f"running one unit after another, the last{place}, through {samples}"
     if hub.state == "stuck":
         return f"running {unit}{place}, {lasting}"
     if hub.state == "stuck in C":
         return f"stuck in C{place}, called by {unit}, {lasting}"
+    if hub.state == "interrupted":
+        return f"was running {unit}{place}, when the dump was asked for on its thread"
     return "what it does could not be seen" if hub.state == "unknown" else hub.state
 
 

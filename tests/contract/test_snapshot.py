@@ -55,6 +55,16 @@ def test_what_the_hub_does(state: str, expected: str) -> None:
 
 
 @green
+def test_a_hub_whose_thread_asks_is_interrupted_and_not_stuck(do: Do) -> None:
+    """Its own frames, and the manhole's, are not what the hub is stuck in."""
+    do("manhole.install(verbose=False)")
+    hub = "[(h.state, h.frame.file == __file__) for h in snapshot.hubs]"
+    do(f"__file__ = sys.modules['__main__'].__file__; __import__('{RUNTIME}').sleep(0); snapshot = manhole.snapshot()")
+    assert do(f"answer = {hub}") == [["interrupted", False]]
+    assert do("answer = snapshot.threads[0].frames[-1].function") == "<module>"
+
+
+@green
 def test_a_hub_that_runs_many_units_is_not_stuck() -> None:
     with Patient("takes_turns.py", RUNTIME, flags=["-W", "ignore"]) as patient:
         assert patient.told() == "taking turns"

@@ -32,9 +32,13 @@ PLACE = "/srv/app/web/handlers.py:12 in Handler.handle"
             True,
         ),
         (
-            make_hub("running", 0x12, HANDLE[1]),
-            f"running one unit after another through 3 samples, the last was Greenlet worker 0x12 at {PLACE}, "
-            "for at least 0.15 s",
+            make_hub("running", None, HANDLE[1]),
+            f"running one unit after another, the last at {PLACE}, through 3 samples",
+            False,
+        ),
+        (
+            make_hub("interrupted", 0x12, HANDLE[1]),
+            f"was running Greenlet worker 0x12 at {PLACE}, when the dump was asked for on its thread",
             False,
         ),
         (
