@@ -60,7 +60,7 @@ def format_html(snapshot: Snapshot, verdict: Sequence[str]) -> Iterator[str]:
 def _read(name: str) -> str:
     # Not open(): that may be patched, and a patched one may hand the work to the hub that hangs.
     with _io.FileIO(os.path.join(_FOLDER, name)) as raw:
-        return raw.readall().decode("ascii")
+        return raw.readall().decode("utf-8")
 
 
 def _escape(value: Any) -> str:

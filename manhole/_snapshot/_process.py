@@ -55,7 +55,7 @@ def _read_proc(path: str) -> str:
     except OSError:
         return ""
     try:
-        return posix.read(descriptor, MAX_PROC_BYTES).decode("ascii", "replace")
+        return posix.read(descriptor, MAX_PROC_BYTES).decode("utf-8", "replace")
     except OSError:  # the thread ended meanwhile
         return ""
     finally:

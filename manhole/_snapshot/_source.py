@@ -68,7 +68,7 @@ def _find_encoding(data: bytes) -> str:
     """
     declared = _CODING.match(data)
     if declared is not None:
-        name = encodings.normalize_encoding(declared[1].decode("ascii", "replace")).lower()
+        name = encodings.normalize_encoding(declared[1].decode("utf-8", "replace")).lower()
         if f"encodings.{aliases.get(name, name)}" in sys.modules:
             return name
     return "utf-8"

@@ -214,7 +214,8 @@ def test_release_leaves_nothing(commanded: Patient, do: Do, tmp_path: Path) -> N
     assert count_threads(commanded.pid) == threads + 3
     do("m.release()")
     wait_until_true(lambda: count_threads(commanded.pid) == threads)
-    assert open_descriptors(commanded.pid) == descriptors
+    left = open_descriptors(commanded.pid)
+    assert {number: what for number, what in left.items() if "libffi" not in what} == descriptors  # PyPy's ctypes
     assert do("answer = signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL") is True
     assert do("answer = signal.set_wakeup_fd(-1)") == -1
 
