@@ -7,13 +7,13 @@ where the dump does not show the function that hangs, or where an expression eva
 """
 
 import queue
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from pathlib import Path
 
 REQUESTS = 30  # "a few dozen"
@@ -124,23 +124,16 @@ def ask(pid, commands):
     return result.stdout
 
 
-def fold(dump):
-    """The dump's lines, but each stack once, with a note how many others are just like it."""
-    blocks = []
-    for line in filter(None, dump.splitlines()):
-        if line.startswith(("---", "###")) or not blocks:
-            blocks.append([])
-        blocks[-1].append(line)
-    counts = Counter(tuple(stack) for _, *stack in blocks)
-    for header, *stack in blocks:
-        # 0 where the stack was shown already; a header without a stack says something of its own.
-        count = counts.pop(tuple(stack), 0) if stack else 1
-        if count and header.startswith("###"):
-            yield ""
-        if count:
-            yield from (header, *stack)
-        if count > 1:
-            yield f"    ... {count - 1} more with this stack ..."
+def count_units(dump, function):
+    """How many threads or greenlets of the dump are in *function*; a group is shown once, with its count in front."""
+    count = 0
+    for line in dump.splitlines():
+        if line.startswith(("---", "###")):
+            group = re.match(r"--- ([\d,]+) ", line)
+            units = int(group[1].replace(",", "")) if group else 1
+        elif line.startswith("  File ") and line.endswith(f" in {function}"):
+            count += units
+    return count
 
 
 def hang(server):
@@ -164,12 +157,11 @@ def look_inside(server):
     """Find the culprit with manhole-cli, and check that it is the right one."""
     say(f"$ echo 'dump_stacktraces()' | manhole-cli {server.pid}")
     dump = ask(server.pid, "dump_stacktraces()\n")
-    print("\n".join(fold(dump)))
-    functions = [line.rpartition(" in ")[2] for line in dump.splitlines() if line.startswith("  File ")]
-    if functions.count(STUCK) != 1:
-        raise DemoFailed(f"the dump shows {STUCK}(), which hangs, {functions.count(STUCK)} times and not once")
-    if functions.count(PARKED) != REQUESTS:
-        raise DemoFailed(f"the dump shows {functions.count(PARKED)} of {REQUESTS} requests in {PARKED}()")
+    print(dump)
+    if count_units(dump, STUCK) != 1:
+        raise DemoFailed(f"the dump shows {STUCK}(), which hangs, {count_units(dump, STUCK)} times and not once")
+    if count_units(dump, PARKED) != REQUESTS:
+        raise DemoFailed(f"the dump shows {count_units(dump, PARKED)} of {REQUESTS} requests in {PARKED}()")
     print(f"\nThere it hangs: {STUCK}(); and {REQUESTS} requests are parked in {PARKED}().")
 
     say(f"$ echo '{INSIDE}' | manhole-cli {server.pid}")
