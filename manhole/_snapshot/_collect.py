@@ -97,13 +97,13 @@ class _Collection:
             self.moment = read_moment(running_now(self.slots, self.greenlets.candidates))
             self.roots = Roots(self.slots, self.greenlets.unfinished, self.moment.stacks)
             self.greenlets.settle(self.moment, self.moment.answers[0], self.roots)
-        self.began = compat.monotonic()
         self.time = time.time()
         self.natives = compat.native_idents()
 
     def collect(self, with_finished: bool, samples: int, within: float) -> Snapshot:
         order = self._thread_order()
         hubs = {hub.ident: hub for hub in (*self._greenlet_hubs(), *self._loops())}
+        began = compat.monotonic()  # behind the first sample of each hub
         greenlets = list(self._make_greenlets(hubs, with_finished))
         tasks = list(
             self.tasks.units(
@@ -115,7 +115,7 @@ class _Collection:
         threads = list(self._make_threads(order))
         if hubs:
             for number in range(1, samples):
-                watch_until(self.began + within * number / (samples - 1), hubs.values())
+                watch_until(began + within * number / (samples - 1), hubs.values())
                 take_sample(hubs.values())
         return Snapshot(
             process=collect_process(),
