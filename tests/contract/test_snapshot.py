@@ -46,7 +46,7 @@ def test_what_the_hub_does(state: str, expected: str) -> None:
         if expected == "in its loop":
             assert (function, unit, seconds) == (None, None, 0.0)
         else:
-            assert function == f"be_{state}"
+            assert function in (f"be_{state}", "pbkdf2_hmac")  # which is written in Python on PyPy
             assert 0.15 <= seconds < 30
             names = "(u.name, u.state, u.thread, u.hub == s.hubs[0].ident)"
             assert ask(client, f"[{names} for u in s.greenlets if u.ident == s.hubs[0].unit]") == [
