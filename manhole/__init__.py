@@ -17,8 +17,7 @@ from manhole._peer import PeerCredentials, get_peercred
 from manhole._service import handle_connection_exec, handle_connection_repl, install, release
 from manhole._snapshot import Deadlock, Frame, Hub, Process, Snapshot, Unit, Wait
 from manhole._snapshot import collect_snapshot as snapshot
-
-__version__ = "2.0.0a1"
+from manhole._version import __version__
 
 __all__ = [
     "AlreadyInstalled",

@@ -1,150 +1,200 @@
-"""What a client is connected to: the REPL with its own streams, or the bare `exec` of line after line."""
+"""What all conversations with a client have in common: its code, who looks after it, and how that is stopped."""
 
 from __future__ import annotations
 
-import _socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import FrameType
 from typing import Any
 
-from manhole._channel import Channel, LineTooLong
-from manhole._console import Console, make_namespace
-from manhole._dump import dump_stacktraces, format_greeting
-from manhole._hello import HELLO_PREFIX, BadHello, Hello, format_answer, parse_hello
-from manhole._log import Log
-from manhole._mirror import Mirror
-from manhole._stdio import Router, SessionInput, SessionOutput, Streams
+from manhole import compat
+from manhole._channel import Channel
+from manhole._commands import run_command
+from manhole._evaluator import Evaluator
+from manhole._hello import Hello
+from manhole._interrupts import Interruption
+from manhole._session import Session
+from manhole._surroundings import Surroundings
+from manhole._tracebacks import is_ours
+from manhole.compat import HubHandle
 
-__all__ = ["Handler", "Surroundings", "converse_exec", "converse_repl"]
+__all__ = ["Conversation"]
 
-# Serves the client at the other end of an unpatched, connected socket until one of both ends it.
-Handler = Callable[[_socket.socket], None]
-
-# How long a client has to say hello before it is taken for a person's. A program sends it right after connect(); one
-# that is late is understood all the same, it has only caused a dump that it does not read.
-HELLO_SECONDS = 0.01
+# After an interrupt: seconds until the hub of the session's own thread is woken, whose code may wait there, and until the
+# client is told that its code goes on. Arbitrary; Python code stops within a tick of the attendant.
+WAKE_SECONDS = 0.1
+TELL_SECONDS = 0.5
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """What a conversation takes from the process that it is in.
+class Conversation:
+    """One client's, on the thread that runs its code; the attendant calls tend() and copy() from its own.
 
-    :ivar log: the manhole's own messages.
-    :ivar router: whose output is whose.
-    :ivar mirror: copies the application's output to the clients.
-    :ivar locals: the application's names for each namespace.
-    :ivar redirect_stderr: whether stderr of the session's code is the client's.
+    :param session: whose.
+    :param channel: to the client.
+    :param interruption: the channel's guard.
+    :ivar is_attended: whether there is a thread beside this one; without, code cannot be interrupted, and the client
+        gets no copy of the application's output.
     """
 
-    log: Log
-    router: Router
-    mirror: Mirror
-    locals: Mapping[str, Any]
-    redirect_stderr: bool
-
-
-def converse_repl(sock: _socket.socket, around: Surroundings, with_threads: bool = True) -> None:
-    """A dump, then a prompt; until the client leaves or its code raises SystemExit.
-
-    :param with_threads: False where none is welcome: then the client gets no copy of the application's output.
-    :raises OSError: if the client is gone.
-    """
-    channel = Channel(sock)
-    repl = _Repl(channel, around)
-    around.router.attach(channel)
-    try:
-        if not with_threads:
-            repl.run()
-            return
-        around.mirror.attach(channel)
-        try:
-            repl.run()
-        finally:
-            around.mirror.detach(channel)
-    finally:
-        around.router.detach(channel)
-
-
-class _Repl:
-    """One client's REPL."""
-
-    def __init__(self, channel: Channel, around: Surroundings) -> None:
-        self._channel = channel
-        self._stdout = SessionOutput(channel.write)
-        stderr = SessionOutput(channel.write)
-        namespace = make_namespace(around.locals, {"dump_stacktraces": dump_stacktraces})
-        self._namespace = namespace
-        self._console = Console(namespace, self._read_line, self._stdout, stderr)
-        self._streams = Streams(
-            SessionInput(channel.read_line),
-            self._stdout,
-            stderr if around.redirect_stderr else None,
-            self._console.display,
+    def __init__(
+        self,
+        session: Session,
+        channel: Channel,
+        interruption: Interruption,
+        around: Surroundings,
+    ) -> None:
+        self.session = session
+        self.channel = channel
+        self.around = around
+        self.interruption = interruption
+        self.is_attended = False
+        self.evaluator = Evaluator(
+            session.number, channel, interruption, self.read_input, around.locals, around.redirect_stderr
         )
-        self._first_line = True
+        self._interrupts = 0  # asked for since the code began that runs
+        self._asked_at = 0.0
+        self._is_woken = self._is_told = self._is_left = False
+        self.is_leaving = False  # whether the client wants no more than that its code ends
 
-    def run(self) -> None:
+    def run(self) -> Hello | None:
+        """Converse until one of both ends it.
+
+        :returns: the hello that the client has sent late, instead of a first statement.
+        :raises BadHello: if that is wrong.
+        :raises OSError: if the client is gone.
+        """
+        raise NotImplementedError
+
+    def read_input(self) -> bytes | None:
+        """The next line for code that reads its stdin."""
+        raise NotImplementedError
+
+    def hear(self) -> None:
+        """Do at once what must not wait for the code that is running; on the attendant's thread."""
+        raise NotImplementedError
+
+    def note(self, message: str) -> None:
+        """Tell the client something that its code has not said."""
+        raise NotImplementedError
+
+    def copy(self, text: str, missed: int, patience: float) -> bool:
+        """See Attended."""
+        raise NotImplementedError
+
+    # --- for the commands that begin with %
+
+    def run_command(self, line: str) -> None:
+        """Run one; what it shows is put like output of code.
+
+        :raises ManholeError: if it cannot do what it should; for the user to read.
+        """
+        self.evaluator.run(partial(run_command, line, self))
+
+    @property
+    def dump_only(self) -> bool:
+        """Whether no code is run."""
+        return self.around.dump_only
+
+    def write(self, text: str) -> None:
+        """Show *text*."""
+        self.channel.put("stdout", text)
+
+    def set_hub(self, hub: HubHandle | None) -> None:
+        """Run code there from now on; None: on the session's thread."""
+        self.evaluator.hub = hub
+
+    def run_in_hub(self, source: str, hub: HubHandle) -> None:
+        """Run one statement there, and show its value."""
+        code = self.evaluator.compiler.statement(source, final=True)
+        if code is not None:
+            self.evaluator.evaluate(code, hub)
+
+    def mirror(self, wanted: bool) -> None:
+        """Begin or end copying the application's output."""
+        self.around.attendant.mirror(self, wanted)
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """What `Session.describe()` says of each."""
+        return self.around.list_sessions()
+
+    def more(self) -> str | None:
+        """The next part of a value that was too long to be shown."""
+        return self.evaluator.more()
+
+    @contextmanager
+    def running(self, code: str) -> Iterator[None]:
+        """While *code* runs.
+
+        :raises AuditFailed: if it must not.
+        """
+        self.session.begin_code(code)
+        self._interrupts = 0
+        self._is_woken = self._is_told = False
+        if self.is_attended:
+            self.channel.eager = False
+            self.around.attendant.begin(self)
         try:
-            said_hello = self._channel.wait_readable(HELLO_SECONDS) and self._channel.peek_is(HELLO_PREFIX)
-            if not said_hello:
-                self._stdout.write(format_greeting())
-            self._console.run(self._streams)
-        except BadHello as error:
-            self._channel.write(f"\nmanhole: {error}\n".encode())  # the line end: behind a prompt
+            yield
         finally:
-            self._streams.ended = True
-            self._namespace.clear()
+            if self.is_attended:
+                self.around.attendant.end(self)
+                self.channel.eager = True
+            self.session.end_code()
 
-    def _read_line(self) -> bytes | None:
-        """The console's next line. A hello, early or late, is dealt with on the way."""
-        line = self._channel.read_line()
-        if self._first_line:
-            self._first_line = False
-            hello = parse_hello(line or b"")
-            if hello is not None:
-                self._meet(hello)
-                return self._channel.read_line()
-        return line
+    def interrupt(self) -> bool:
+        """Interrupt the code that runs; whether any does. From any thread; never waits."""
+        if not self.interruption.request():
+            return False
+        if not self._interrupts:
+            self._asked_at = compat.monotonic()
+        self._interrupts += 1
+        return True
 
-    def _meet(self, hello: Hello) -> None:
-        self._console.prompts = hello.prompt
-        # What was sent before hello arrived ends with a prompt, hence the line end in front.
-        self._channel.write(b"\n" + format_answer(hello))
-        if hello.greeting:
-            self._stdout.write(format_greeting())
-        self._console.prompt()
-
-
-def converse_exec(sock: _socket.socket, around: Surroundings) -> None:
-    """Each line is executed as it comes: nothing is sent back, no stream is touched, `exit()` ends it.
-
-    Errors are reported with the manhole's own messages.
-
-    :raises OSError: if the client is gone.
-    """
-    read_line = Channel(sock).read_line
-    namespace = make_namespace(around.locals, {"dump_stacktraces": dump_stacktraces})
-    try:
-        while True:
+    def tend(self) -> None:
+        """See Attended."""
+        try:
+            self.channel.look()
             try:
-                line = read_line()
-            except LineTooLong:
-                around.log("a line was too long and was thrown away")
-                continue
-            if line is None:
-                break
-            try:
-                exec(line.decode("utf-8", "replace"), namespace)  # noqa: S102 - what this handler is for
-            except SystemExit:
-                break
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it ends the line, not the session
-                around.log(f"{type(error).__name__}: {_text_of(error)} in the line {line[:80]!r}")
-    finally:
-        namespace.clear()
+                self.channel.flush()
+            except OSError:
+                self.channel.is_gone = True
+            self.hear()
+            if self.channel.is_gone and not self._is_left:
+                self._is_left = True
+                self.interrupt()
+            self.interruption.deliver()
+            if self._interrupts:
+                self._follow_up()
+        except Exception as error:  # noqa: BLE001 - it would end the thread that looks after everybody
+            self.around.log(f"session {self.session.number}: {type(error).__name__}: {error}")
+
+    def _follow_up(self) -> None:
+        """See what has become of an interrupt."""
+        waited = compat.monotonic() - self._asked_at
+        if waited > WAKE_SECONDS and not self._is_woken:
+            self._is_woken = True
+            compat.wake_hub(self.session.ident)
+        if waited < TELL_SECONDS:
+            return
+        if not self._is_told:
+            self._is_told = True
+            where = _where(self.session.ident)
+            self.note(
+                f"the code has not reacted to the interrupt yet: it is {where}, perhaps in a call of C code that cannot "
+                "be interrupted; again, or end of input, leaves it to itself"
+            )
+        elif self._interrupts > 1 or self.is_leaving or self.channel.has_ended or self.channel.is_gone:
+            self.session.is_abandoned = True
+            self.channel.end()
 
 
-def _text_of(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - the exception is the user's, and so is what its text raises
-        return "(its text cannot be had)"
+def _where(ident: int) -> str:
+    """Where the thread is, but for our own code."""
+    frame: FrameType | None = sys._current_frames().get(ident)
+    while frame is not None and is_ours(frame.f_code.co_filename):
+        frame = frame.f_back
+    if frame is None:
+        return "somewhere else"
+    return f"at {frame.f_code.co_filename}:{frame.f_lineno} in {compat.code_name(frame.f_code)}"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-__all__ = ["HELLO_PREFIX", "VERSION", "BadHello", "Hello", "format_answer", "parse_hello"]
+__all__ = ["HELLO_PREFIX", "VERSION", "BadHello", "Hello", "parse_hello"]
 
 HELLO_PREFIX = b'{"manhole":'
-VERSION = 0
+VERSION = 1
+MODES = ("text", "messages")
 
 
 class BadHello(Exception):
@@ -19,14 +19,18 @@ class BadHello(Exception):
 class Hello(NamedTuple):
     """What the client wants.
 
-    greeting: whether the session begins with a dump.
+    mode: "text" or "messages".
+    greeting: whether a conversation in text begins with a dump.
     prompt: whether it prompts.
+    mirror: whether it is given a copy of what the application prints.
     token: repeated in the answer, so that a client whose hello came late knows what to skip.
     """
 
-    greeting: bool
-    prompt: bool
-    token: str
+    mode: str = "text"
+    greeting: bool = True
+    prompt: bool = True
+    mirror: bool = True
+    token: str = ""
 
 
 def parse_hello(line: bytes) -> Hello | None:
@@ -37,19 +41,24 @@ def parse_hello(line: bytes) -> Hello | None:
     if not line.startswith(HELLO_PREFIX):
         return None
     try:
-        fields = json.loads(line)
+        fields: dict[str, Any] = json.loads(line)
     except (ValueError, RecursionError):
         return None  # a dict that somebody typed
-    if fields["manhole"] != VERSION:
-        raise BadHello(f"version {fields['manhole']!r} is not spoken here, send {VERSION}")
-    hello = Hello(fields.get("greeting", True), fields.get("prompt", True), fields.get("token", ""))
-    for name, value, kind in zip(hello._fields, hello, (bool, bool, str), strict=True):
-        if type(value) is not kind:
-            raise BadHello(f"{name!r} must be a {kind.__name__}")
+    if fields["manhole"] != VERSION or type(fields["manhole"]) is not int:
+        raise BadHello(f"version {str(fields['manhole'])[:40]!r} is not spoken here, send {VERSION}")
+    mode = fields.get("mode", "text")
+    if mode not in MODES:
+        raise BadHello(f"'mode' must be one of {', '.join(MODES)}")
+    hello = Hello(
+        mode,
+        fields.get("greeting", True),
+        fields.get("prompt", True),
+        fields.get("mirror", mode == "text"),
+        fields.get("token", ""),
+    )
+    for name, value in zip(hello._fields[1:-1], hello[1:-1], strict=True):
+        if type(value) is not bool:
+            raise BadHello(f"{name!r} must be true or false")
+    if type(hello.token) is not str:
+        raise BadHello("'token' must be a string")
     return hello
-
-
-def format_answer(hello: Hello) -> bytes:
-    """The line that confirms *hello*."""
-    answer = {"manhole": VERSION, "pid": os.getpid(), "token": hello.token}
-    return json.dumps(answer).encode() + b"\n"

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import _socket
 import posix
 import select
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from manhole import compat
-from manhole._conversation import Handler
 from manhole._errors import StartFailed
 from manhole._log import Log
 from manhole._paths import BoundSocket
-from manhole._session import Session
+from manhole._session import Handler, Session
 
 __all__ = ["Listener", "accept_one"]
 
@@ -25,28 +24,40 @@ STOP_SECONDS = 1.0
 # How often a waiting exit looks whether the session has ended, or its client left in the middle of an evaluation.
 EXIT_MILLISECONDS = 50
 
+MakeSession = Callable[[Any], Session]
+
 
 class Listener:
     """The accept thread of a manhole and its sessions.
 
     :param bound: the listening socket, which the listener closes in the end.
     :param handler: what serves a client.
+    :param make_session: a session of a socket that was just accepted.
+    :param max_sessions: how many there may be, but for abandoned ones.
     :param log: the manhole's own messages.
     :param idle_mask: the signals to block while waiting for clients.
     :param code_mask: the signals to block on a session's thread, which runs a user's code.
     """
 
     def __init__(
-        self, bound: BoundSocket, handler: Handler, log: Log, idle_mask: Iterable[int], code_mask: Iterable[int]
+        self,
+        bound: BoundSocket,
+        handler: Handler,
+        make_session: MakeSession,
+        max_sessions: int,
+        log: Log,
+        idle_mask: Iterable[int],
+        code_mask: Iterable[int],
     ) -> None:
         self._bound = bound
         self._handler = handler
+        self._make_session = make_session
+        self._max_sessions = max_sessions
         self._log = log
         self._idle_mask = idle_mask
         self._code_mask = code_mask
         self._pid = posix.getpid()
         self._sessions: dict[int, Session] = {}  # by number; dict operations are atomic
-        self._count = 0
         self._running = compat.allocate_lock()
         self._ended = compat.allocate_lock()
         self._running.acquire()
@@ -111,7 +122,7 @@ class Listener:
         ended = self._ended.acquire(timeout=STOP_SECONDS)
         self._bound.close()
         me = compat.get_ident()
-        for session in list(self._sessions.values()):
+        for session in self.sessions:
             session.end()
             if session.ident != me:
                 session.finished.acquire(timeout=max(0.0, deadline - compat.monotonic()))
@@ -127,7 +138,7 @@ class Listener:
         """Return when no client is connected any more."""
         if self._sessions:
             self._log("a client is connected: the process exits when it has left")
-        for session in list(self._sessions.values()):
+        for session in self.sessions:
             while not session.finished.acquire(False) and not session.wait_gone(EXIT_MILLISECONDS):
                 pass
 
@@ -136,7 +147,7 @@ class Listener:
         self._bound.close()
         posix.close(self._wake_read)
         posix.close(self._wake_write)
-        for session in list(self._sessions.values()):
+        for session in self.sessions:
             session.close_after_fork()
 
     def _run(self) -> None:
@@ -156,25 +167,33 @@ class Listener:
         finally:
             self._ended.release()
 
+    @property
+    def sessions(self) -> list[Session]:
+        """Those whose threads have not ended. From any thread."""
+        return list(self._sessions.values())
+
+    def _has_room(self, newcomer: Session) -> bool:
+        others = (session for session in self.sessions if session is not newcomer)
+        return sum(session.is_admitted and not session.is_abandoned for session in others) < self._max_sessions
+
     def _accept(self) -> None:
         try:
-            session = _accept(self._bound.socket, self._log)
+            session = _accept(self._bound, self._make_session)
         except (BlockingIOError, ConnectionAbortedError):
             return  # the client has left again
         except OSError as error:
             self._log(f"cannot accept a client: {error.strerror}; trying again")
             self._wait_to_retry()
             return
-        if session is None:
-            return
-        self._count += 1
-        number = self._count
+        number = session.number
         self._sessions[number] = session
 
         def serve() -> None:
             session.ident = compat.get_ident()
             try:
-                session.serve(self._handler)
+                # Here and not before: what writes the audit log may take its time.
+                if session.admit(lambda: self._has_room(session), self._max_sessions):
+                    session.serve(self._handler)
             except BaseException as error:  # noqa: BLE001 - as in _run()
                 self._log(f"session failed: {type(error).__name__}: {error}")
             finally:
@@ -198,7 +217,7 @@ class Listener:
         poll.poll(RETRY_MILLISECONDS)
 
 
-def accept_one(bound: BoundSocket, log: Log, timeout: float) -> Session | None:
+def accept_one(bound: BoundSocket, make_session: MakeSession, timeout: float) -> Session | None:
     """The first client that may come in, on the calling thread.
 
     :param timeout: seconds to wait for one.
@@ -208,19 +227,18 @@ def accept_one(bound: BoundSocket, log: Log, timeout: float) -> Session | None:
     while (left := deadline - compat.monotonic()) > 0:
         bound.socket.settimeout(min(left, MAX_ACCEPT_SECONDS))
         try:
-            session = _accept(bound.socket, log)
+            session = _accept(bound, make_session)
         except (TimeoutError, ConnectionAbortedError):
             continue
-        if session is not None:
+        if session.admit():
             return session
     return None
 
 
-def _accept(listening: _socket.socket, log: Log) -> Session | None:
-    """The client that waits, if it may come in.
+def _accept(bound: BoundSocket, make_session: MakeSession) -> Session:
+    """The client that waits.
 
     :raises OSError: if none waits any more, or the process has no descriptor left.
     """
-    descriptor, _address = listening._accept()  # type: ignore[attr-defined]  # typeshed leaves it out
-    session = Session(compat.original_socket_class()(fileno=descriptor), log)
-    return session if session.admit() else None
+    descriptor, _address = bound.socket._accept()  # type: ignore[attr-defined]  # typeshed leaves it out
+    return make_session(compat.original_socket_class()(fileno=descriptor))

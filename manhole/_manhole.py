@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol
 
 from manhole import compat
-from manhole._conversation import Handler, Surroundings, converse_exec, converse_repl
+from manhole._attendant import Attendant
+from manhole._audit import Audit
 from manhole._delay import Delay
 from manhole._dump_signal import DumpSignal
 from manhole._dumps import DumpFiles
+from manhole._exec import serve_exec
 from manhole._errors import NotInstalled, StartFailed
 from manhole._listener import Listener, accept_one
 from manhole._log import Log
-from manhole._mirror import Mirror
 from manhole._options import Options
 from manhole._paths import bind_socket, default_path
-from manhole._session import Session
+from manhole._repl import serve_repl
+from manhole._session import Handler, Session
 from manhole._signals import SignalHook, SignalWatcher
 from manhole._stdio import Router
+from manhole._surroundings import Surroundings
 from manhole._watchdog import Watchdog
 
 __all__ = ["Manhole"]
@@ -34,8 +38,8 @@ WATCHER_SECONDS = 1.0
 # millisecond, and a few GIL waits where other threads are busy.
 PAUSE_SECONDS = 0.1
 # There is one `sys`: code that a session of a replaced manhole still runs goes on beside its successor's sessions.
-_MIRROR = Mirror()
-_ROUTER = Router(_MIRROR.copy)
+_ATTENDANT = Attendant()
+_ROUTER = Router(_ATTENDANT.copy)
 
 
 class Registry(Protocol):
@@ -61,7 +65,19 @@ class Manhole:
         self._options = options
         self._registry = registry
         self._log = Log(options.verbose_destination, options.verbose)
-        self.around = Surroundings(self._log, _ROUTER, _MIRROR, options.locals, options.redirect_stderr)
+        self._audit = Audit(options.audit_log)
+        self._numbers = itertools.count(1)  # next() is atomic
+        self.around = Surroundings(
+            log=self._log,
+            router=_ROUTER,
+            attendant=_ATTENDANT,
+            locals=options.locals,
+            redirect_stderr=options.redirect_stderr,
+            max_output=options.max_output,
+            max_sessions=options.max_sessions,
+            dump_only=options.mode == "dump",
+            list_sessions=self._list_sessions,
+        )
         self._inherited_mask = compat.current_sigmask()
         self._listener: Listener | None = None
         self._listening = compat.allocate_lock()  # held while _listener is made, used or undone
@@ -148,7 +164,7 @@ class Manhole:
         try:
             timeout = self._options.oneshot_timeout
             self._log(f"waiting {timeout:g} seconds for a connection to {bound.path}")
-            session = accept_one(bound, self._log, timeout)
+            session = accept_one(bound, self._make_session, timeout)
             if session is None:
                 self._log("nobody has connected")
             else:
@@ -163,11 +179,29 @@ class Manhole:
     def _make_handler(self, with_threads: bool) -> Handler:
         chosen = self._options.connection_handler
         if chosen == "repl":
-            return partial(converse_repl, around=self.around, with_threads=with_threads)
+            return partial(serve_repl, around=self.around, with_threads=with_threads)
         if chosen == "exec":
-            return partial(converse_exec, around=self.around)
-        handler: Handler = chosen
-        return handler
+            return partial(serve_exec, around=self.around)
+
+        def serve_by_choice(session: Session) -> None:
+            session.mode = "handler"
+            chosen(session.socket)
+
+        return serve_by_choice
+
+    def _make_session(self, sock: Any) -> Session:
+        return Session(sock, next(self._numbers), self._log, self._audit)
+
+    def session_of(self, sock: Any) -> Session:
+        """The session that *sock* belongs to; a new one for a socket that the application has connected itself."""
+        return next((session for session in self._sessions() if session.socket is sock), None) or self._make_session(sock)
+
+    def _sessions(self) -> list[Session]:
+        listener, oneshot = self._listener, self._oneshot
+        return [*(listener.sessions if listener is not None else ()), *([oneshot] if oneshot is not None else ())]
+
+    def _list_sessions(self) -> list[dict[str, Any]]:
+        return [session.describe() for session in self._sessions() if session.is_admitted]
 
     def begin(self) -> None:
         """What install() does: listen, or wait for a signal that says so."""
@@ -230,7 +264,15 @@ class Manhole:
             bound = bind_socket(path)
             try:
                 handler = self._make_handler(with_threads=True)
-                self._listener = Listener(bound, handler, self._log, self._idle_mask(), code_mask)
+                self._listener = Listener(
+                    bound,
+                    handler,
+                    self._make_session,
+                    self._options.max_sessions,
+                    self._log,
+                    self._idle_mask(),
+                    code_mask,
+                )
                 self._listener.start(self._options.start_timeout)
             except BaseException:
                 listener, self._listener = self._listener, None
@@ -335,7 +377,7 @@ class Manhole:
         self._listening = compat.allocate_lock()
         self._in_oneshot = compat.allocate_lock()
         self.around.router.reset_after_fork()
-        self.around.mirror.reset_after_fork()
+        self.around.attendant.reset_after_fork()
         self._log.reset_after_fork()
         self._watchdog = None
         for files in self._dump_files.values():

@@ -11,10 +11,11 @@ from functools import partial
 from typing import Any, TypeVar
 
 from manhole import compat
-from manhole._conversation import Surroundings, converse_exec, converse_repl
 from manhole._errors import AlreadyInstalled, ManholeError, NotInstalled
+from manhole._exec import serve_exec
 from manhole._manhole import Manhole
 from manhole._options import Options, parse_options
+from manhole._repl import serve_repl
 
 __all__ = ["handle_connection_exec", "handle_connection_repl", "install", "release"]
 
@@ -162,7 +163,8 @@ def handle_connection_repl(client: _socket.socket) -> None:
 
     For any real thread; the code runs there.
     """
-    converse_repl(client, _surroundings())
+    manhole = _installed()
+    serve_repl(manhole.session_of(client), manhole.around)
 
 
 def handle_connection_exec(client: _socket.socket) -> None:
@@ -174,13 +176,14 @@ def handle_connection_exec(client: _socket.socket) -> None:
 
     For any real thread; the code runs there.
     """
-    converse_exec(client, _surroundings())
+    manhole = _installed()
+    serve_exec(manhole.session_of(client), manhole.around)
 
 
-def _surroundings() -> Surroundings:
+def _installed() -> Manhole:
     if _state.installed is None:
         raise NotInstalled
-    return _state.installed.around
+    return _state.installed
 
 
 def _run_locked(function: Callable[[], _Result]) -> _Result:

@@ -12,28 +12,30 @@ from __future__ import annotations
 import io
 import posix
 import sys
-from collections.abc import Callable, Iterable
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from manhole.compat import allocate_lock
+from manhole.compat import Spawns, allocate_lock, get_ident
 
-__all__ = ["Router", "SessionInput", "SessionOutput", "Streams", "run_with"]
+__all__ = ["Router", "SessionInput", "SessionOutput", "Streams", "context_with", "own_thread", "run_with"]
 
 
 class SessionOutput(io.TextIOBase):
-    """A session's stdout or stderr: UTF-8, handed on at each line end like a terminal's.
+    """A session's stdout or stderr.
 
-    :param send: takes the encoded bytes; may raise OSError when the client is gone.
+    :param put: takes what is written; may raise OSError when the client is gone.
+    :param flush: has what was taken sent.
     """
 
     encoding = "utf-8"
     errors = "backslashreplace"
 
-    def __init__(self, send: Callable[[bytes], None]) -> None:
-        self._send = send
-        self._held: list[str] = []
+    def __init__(self, put: Callable[[str], object], flush: Callable[[], object]) -> None:
+        self._put = put
+        self._flush = flush
 
     def writable(self) -> bool:
         return True
@@ -41,15 +43,11 @@ class SessionOutput(io.TextIOBase):
     def write(self, text: str) -> int:
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        self._held.append(text)
-        if "\n" in text:
-            self.flush()
+        self._put(text)
         return len(text)
 
     def flush(self) -> None:
-        held, self._held = self._held, []
-        if held:
-            self._send("".join(held).encode(self.encoding, self.errors))
+        self._flush()
 
     def close(self) -> None:
         """Nothing: it is the session that ends, not its stream (site's exit() closes what it finds)."""
@@ -96,13 +94,15 @@ class Streams:
 
 
 _streams: ContextVar[Streams | None] = ContextVar("manhole_streams", default=None)
+# Of the threads on which nothing but a session's code runs: greenlets there may have any context.
+_by_thread: dict[int, Streams] = {}
 
 
 _T = TypeVar("_T")
 
 
 def run_with(streams: Streams, function: Callable[[], _T]) -> _T:
-    """Call *function* with *streams* as its own, also in greenlets that inherit its context."""
+    """Call *function* with *streams* as its own, also in threads and greenlets that it starts."""
     token = _streams.set(streams)
     try:
         return function()
@@ -110,11 +110,37 @@ def run_with(streams: Streams, function: Callable[[], _T]) -> _T:
         _streams.reset(token)
 
 
+def context_with(streams: Streams) -> Context:
+    """A copy of the current context in which *streams* are its own."""
+    context = copy_context()
+    context.run(_streams.set, streams)
+    return context
+
+
+@contextmanager
+def own_thread(streams: Streams) -> Iterator[None]:
+    """Nothing but code of the session of *streams* runs on the calling thread meanwhile."""
+    ident = get_ident()
+    _by_thread[ident] = streams
+    try:
+        yield
+    finally:
+        _by_thread.pop(ident, None)
+
+
 def _current() -> Streams | None:
     """The streams of the session whose code calls this; None: it is the application's."""
     streams = _streams.get()
+    if streams is None and _by_thread:
+        streams = _by_thread.get(get_ident())
     # A task or a greenlet that the session has started has a copy of its context, and may outlive it.
     return None if streams is None or streams.ended else streams
+
+
+def _inherited() -> Context | None:
+    """The context for what the calling code starts, if it is a session's."""
+    streams = _current()
+    return None if streams is None else context_with(streams)
 
 
 class _StandIn:
@@ -204,6 +230,7 @@ class Router:
         self._copy = copy
         self._pid = posix.getpid()
         self._lock = allocate_lock()
+        self._spawns = Spawns(_inherited)
         self._sessions: set[object] = set()
         self._swapped: dict[str, tuple[Any, Any]] = {}  # name in sys: what was there, what we put there
 
@@ -221,12 +248,14 @@ class Router:
                         original = _Nowhere() if found is None else found
                         self._swap(name, found, stand_ins.setdefault(id(found), _StandIn(field, original, self._copy)))
                 self._swap("displayhook", sys.displayhook, _make_display(sys.displayhook))
+                self._spawns.watch()
 
     def detach(self, session: object) -> None:
         """*session* has ended; one that a forked child has inherited did so with the fork."""
         with self._lock:
             self._sessions.discard(session)
             if not self._sessions:
+                self._spawns.unwatch()
                 for name, (original, ours) in self._swapped.items():
                     if getattr(sys, name) is ours:  # else the application has replaced it meanwhile: its choice
                         setattr(sys, name, original)
@@ -242,4 +271,5 @@ class Router:
             self._pid = posix.getpid()
             self._lock = allocate_lock()
             self._sessions.clear()
+            _by_thread.clear()
             self.detach(None)

@@ -34,6 +34,7 @@ from manhole.compat._greenlets import (
 from manhole.compat._heap import collect_objects, family_of
 from manhole.compat._originals import allocate_lock, get_ident, make_poll, monotonic, original_socket_class, sleep
 from manhole.compat._registry import registry
+from manhole.compat._spawns import Spawns
 from manhole.compat._safely import clean_name, code_name, type_name
 from manhole.compat._threads import (
     ALL_SIGNALS,
@@ -62,6 +63,7 @@ __all__ = [
     "OwnThread",
     "Runtime",
     "Slots",
+    "Spawns",
     "Wait",
     "allocate_lock",
     "asyncio_tasks",
