@@ -3,6 +3,7 @@
 from manhole._dump import dump_stacktraces
 from manhole._errors import (
     AlreadyInstalled,
+    AuditFailed,
     ConfigurationConflict,
     InvalidOption,
     ManholeError,
@@ -22,6 +23,7 @@ __version__ = "2.0.0a1"
 
 __all__ = [
     "AlreadyInstalled",
+    "AuditFailed",
     "ConfigurationConflict",
     "Deadlock",
     "Frame",
