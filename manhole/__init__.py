@@ -3,6 +3,7 @@
 from manhole._dump import dump_stacktraces
 from manhole._errors import (
     AlreadyInstalled,
+    AuditFailed,
     ConfigurationConflict,
     InvalidOption,
     ManholeError,
@@ -21,6 +22,7 @@ from manhole._version import __version__
 
 __all__ = [
     "AlreadyInstalled",
+    "AuditFailed",
     "ConfigurationConflict",
     "Deadlock",
     "Frame",

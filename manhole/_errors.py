@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "AlreadyInstalled",
+    "AuditFailed",
     "ConfigurationConflict",
     "InvalidOption",
     "ManholeError",
@@ -72,6 +73,21 @@ class PathInUse(ManholeError):
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"cannot listen on {path}: {reason}")
         self.path = path
+
+
+class AuditFailed(ManholeError):
+    """A session cannot be told of as it has to be, by an audit hook's refusal or an audit log that cannot be written.
+
+    What was to be told of, a session or code, does not take place.
+
+    :ivar path: the audit log's path; "audit_log" if that is a callable, "sys.audit" for a hook.
+    :ivar reason: what went wrong.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"cannot be audited: {path}: {reason}")
+        self.path = path
+        self.reason = reason
 
 
 class StartFailed(ManholeError):

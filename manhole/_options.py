@@ -19,6 +19,8 @@ __all__ = ["DUMP_PLACEHOLDERS", "Options", "parse_options"]
 DUMP_PLACEHOLDERS = ("{pid}", "{time}")
 # A busy process of several threads may hand the GIL round for longer than less. Arbitrary.
 MIN_WATCHDOG_SECONDS = 0.1
+# One read of a pipe's worth. Arbitrary; with much less a session's code would wait for its client all the time.
+MIN_OUTPUT_BYTES = 65536
 
 _EVERY_SIGNAL: frozenset[int] = frozenset(map(int, signal.valid_signals()))
 _BY_NAME = {known.name: int(known) for known in signal.Signals}
@@ -52,6 +54,10 @@ class Options:
     dump_to: Any = None
     watchdog: Any = None
     track_greenlets: bool = False
+    mode: str = "repl"
+    max_sessions: int = 64
+    max_output: int = 1024 * 1024
+    audit_log: Any = None
 
     @property
     def masks_code(self) -> bool:
@@ -128,12 +134,21 @@ def parse_options(given: Mapping[str, Any]) -> Options:
         "connection_handler",
         "'repl', 'exec' or a callable that takes a connected socket",
     )
+    _require(isinstance(options.mode, str) and options.mode in ("repl", "dump"), options, "mode", "'repl' or 'dump'")
+    _require(_is_count(options.max_sessions, 1), options, "max_sessions", "a number of sessions, 1 or more")
+    _require(
+        _is_count(options.max_output, MIN_OUTPUT_BYTES),
+        options,
+        "max_output",
+        f"a number of bytes, {MIN_OUTPUT_BYTES} or more",
+    )
     options = replace(
         options,
         activate_on=_parse_caught(options, "activate_on"),
         oneshot_on=_parse_caught(options, "oneshot_on"),
         dump_on=_parse_caught(options, "dump_on"),
         dump_to=_parse_dump_to(options),
+        audit_log=_parse_audit_log(options),
         sigmask=_parse_mask(options),
         socket_path=None if path is None else os.fsdecode(path),
         locals=dict(names),
@@ -147,6 +162,10 @@ def parse_options(given: Mapping[str, Any]) -> Options:
         )
     if options.watchdog is not None and not options.thread:
         raise ConfigurationConflict(("watchdog", "thread"), "a watchdog is a thread; leave thread=False out")
+    if options.mode == "dump" and options.connection_handler != "repl":
+        raise ConfigurationConflict(
+            ("mode", "connection_handler"), "mode='dump' serves dumps and nothing else; leave connection_handler out"
+        )
     return options
 
 
@@ -158,6 +177,10 @@ def _require(condition: bool, options: Options, name: str, allowed: str) -> None
 def _is_time(value: Any, above: float = -1) -> bool:
     """Whether that many seconds can be waited; a NaN compares with nothing."""
     return type(value) in (int, float) and above < value and 0 <= value <= _MAX_SECONDS
+
+
+def _is_count(value: Any, least: int) -> bool:
+    return type(value) is int and value >= least
 
 
 def _parse_mask(options: Options) -> frozenset[int]:
@@ -211,6 +234,29 @@ def _parse_dump_to(options: Options) -> str | None:
     )
     _require(os.access(folder, os.W_OK | os.X_OK), options, "dump_to", f"in a folder to write to, not {folder}")
     return pattern
+
+
+def _parse_audit_log(options: Options) -> Any:
+    """A path as an absolute one, for the same reason; what is no path as it is."""
+    given = options.audit_log
+    if given is None or (callable(given) and not isinstance(given, (str, os.PathLike))):
+        return given
+    _require(
+        isinstance(given, (str, os.PathLike)) and bool(os.path.basename(os.fspath(given))),
+        options,
+        "audit_log",
+        "a file's path (str or os.PathLike), a callable that takes a dict, or None",
+    )
+    path = os.path.abspath(os.fsdecode(given))
+    folder = os.path.dirname(path)
+    _require("\0" not in path and os.path.isdir(folder), options, "audit_log", f"in a folder that exists, not {folder}")
+    _require(
+        os.access(path, os.W_OK) or os.access(folder, os.W_OK | os.X_OK),
+        options,
+        "audit_log",
+        f"a file to write to, or in a folder to write to; {folder} is none",
+    )
+    return path
 
 
 def _parse_signal(option: str, value: object) -> int:

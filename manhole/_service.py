@@ -102,6 +102,16 @@ def install(**options: Any) -> Manhole:
         forked child is watched only if it gets a manhole of its own.
     :param track_greenlets: True: have gevent tell of each greenlet that it spawns, so that a snapshot need not look for
         them in the whole heap, which is one C call that nobody can interrupt. Install after gevent is imported.
+    :param mode: "repl" (default), or "dump": sessions get dumps and the state of the process, no code of theirs is ever
+        run.
+    :param max_sessions: how many clients may be connected at once, at least 1 (default 64); one more is refused. What
+        they cost the application is a thread each while they are there.
+    :param max_output: bytes of output that wait for a client at most, at least 65536 (default 1048576); then the code
+        of its session waits, and nobody else.
+    :param audit_log: path (str or PathLike) of a file that gets one line of JSON for each client let in or refused,
+        each piece of code about to be run and each session's end; made with mode 0600 if it is not there, in a folder
+        that has to be. Or a callable that is given the same as a dict, on a session's thread. What cannot be written
+        down does not take place, and the client is told.
     :returns: the :class:`Manhole`; unless a signal or a call is to begin it, its socket accepts when this returns.
     :raises InvalidOption: for an option that there is not, or a value that it cannot have.
     :raises ConfigurationConflict: for options that exclude each other.
