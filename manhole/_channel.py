@@ -86,7 +86,7 @@ class Channel:
         self._is_overlong = False  # the line that is being received
         self._was_interrupted = False
         self._sending = compat.allocate_lock()
-        self._sender = 0  # ident of the thread that holds it
+        self._waiters: set[int] = set()  # idents of the threads that wait for the client
         self._waiting: deque[Item] = deque()  # put, and not encoded yet
         self._waiting_size = 0  # of it, about: characters since the last gathering
         self._unsent = bytearray()
@@ -248,13 +248,25 @@ class Channel:
     def _send(self, may_wait: bool) -> None:
         try:
             self.flush()
-            while may_wait and self._is_full() and self._sender != compat.get_ident():
-                self._wait(select.POLLOUT)
-                self.flush()
+            if may_wait and self._is_full():
+                self._wait_while(self._is_full)
         except OSError:
             self.is_gone = True
             if may_wait:
                 raise
+
+    def _wait_while(self, is_so: Callable[[], object]) -> None:
+        """Send until that is no longer so, waiting for the client; but not where this has interrupted such a wait."""
+        me = compat.get_ident()
+        if me in self._waiters:
+            return
+        try:
+            self._waiters.add(me)
+            while is_so():
+                self._wait(select.POLLOUT)
+                self.flush()
+        finally:
+            self._waiters.discard(me)
 
     def _is_full(self) -> bool:
         return len(self._unsent) + self._waiting_size > self._max_output
@@ -271,7 +283,6 @@ class Channel:
 
     def _flush_locked(self) -> bool:
         try:
-            self._sender = compat.get_ident()
             with self._guard:
                 self._gather()
                 while self._unsent:
@@ -282,7 +293,6 @@ class Channel:
         except BlockingIOError:
             return False
         finally:
-            self._sender = 0
             self._sending.release()
 
     def _gather(self) -> None:
@@ -305,10 +315,8 @@ class Channel:
 
         :raises OSError: if it is gone.
         """
-        while not self.flush() or self._waiting:
-            if self._sender == compat.get_ident():
-                return  # interrupted in the middle of it; that frame goes on
-            self._wait(select.POLLOUT)
+        self.flush()
+        self._wait_while(lambda: self._waiting or self._unsent)
 
     def _wait(self, event: int) -> None:
         poll = compat.make_poll()

@@ -206,6 +206,10 @@ class Manhole:
     def begin(self) -> None:
         """What install() does: listen, or wait for a signal that says so."""
         options = self._options
+        try:
+            compat.can_raise_in_threads()  # it imports what interrupts need, which is forbidden later
+        except OSError as error:
+            raise StartFailed(self.socket_path, str(error.strerror)) from error
         if options.oneshot_on is not None:
             self._hook(SignalHook(options.oneshot_on, self.handle_oneshot))
         if options.activate_on is not None:

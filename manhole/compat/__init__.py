@@ -11,6 +11,7 @@ from manhole.compat import (
 )
 from manhole.compat import _asyncio_waits as asyncio_waits
 from manhole.compat import _thread_waits as thread_waits
+from manhole.compat._async_exceptions import can_raise_in_threads, forget_raised, raise_in_thread
 from manhole.compat._contract import (
     Biographer,
     Explainer,
@@ -73,6 +74,10 @@ __all__ = [
     "code_name",
     "collect_objects",
     "current_sigmask",
+    "can_raise_in_threads",
+    "forget_raised",
+    "raise_in_thread",
+    "wake_hub",
     "family_of",
     "find_hubs",
     "forget_dummy_thread",
@@ -120,3 +125,6 @@ def leave_thread() -> None:
         except Exception:  # noqa: BLE001 - a library's clean-up failed; the thread ends all the same
             pass
     forget_dummy_thread()
+
+
+def wake_hub(ident): pass

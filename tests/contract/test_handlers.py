@@ -136,7 +136,7 @@ def test_a_handler_may_print_while_a_oneshot_sends(patient: Patient, oneshot: Co
     oneshot.socket.recv(1)
     patient.process.send_signal(signal.SIGUSR1)
     assert patient.told() == "handled"
-    assert oneshot.read_until().endswith("x\nfrom the handler\n")
+    assert "from the handler\n" in oneshot.read_until()
     assert oneshot.ask("6 * 7") == "42\n"
 
 

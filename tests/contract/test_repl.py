@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -74,9 +75,12 @@ def test_traceback_is_the_users_own(client: Conversation) -> None:
     client.ask("def fail():", "    raise ValueError('mine')", "")
     lines = client.ask("fail()").splitlines()
     assert lines[0] == "Traceback (most recent call last):"
-    assert lines[1] == '  File "<manhole>", line 1, in <module>'
+    assert re.fullmatch(r'  File "<manhole \d+:2>", line 1, in <module>', lines[1])
+    assert lines[2] == "    fail()"
+    assert re.fullmatch(r'  File "<manhole \d+:1>", line 2, in fail', next(line for line in lines if "in fail" in line))
+    assert "    raise ValueError('mine')" in lines
     assert lines[-1] == "ValueError: mine"
-    assert not [line for line in lines if "_console" in line]
+    assert not [line for line in lines if "/manhole/" in line]
 
 
 def test_an_error_whose_text_fails_does_not_end_the_session(client: Conversation) -> None:
@@ -136,7 +140,7 @@ def test_a_flood_without_a_line_end_is_thrown_away(client: Conversation) -> None
 def test_namespace(client: Conversation) -> None:
     assert client.ask("answer") == "42\n"
     names = client.ask("sorted(n for n in globals() if not n.startswith('_'))")
-    assert names == "['answer', 'dump_stacktraces', 'exit', 'os', 'quit', 'socket', 'sys', 'traceback']\n"
+    assert names == "['answer', 'dump_stacktraces', 'exit', 'in_hub', 'os', 'quit', 'socket', 'sys', 'traceback']\n"
     assert "ends this session" in client.ask("exit")
 
 
@@ -187,7 +191,7 @@ def test_common_tools_work(patient: Patient, tool: str) -> None:
 
 
 def hello(**fields: object) -> str:
-    return json.dumps({"manhole": 0, **fields}) + "\n"
+    return json.dumps({"manhole": 1, **fields}) + "\n"
 
 
 def test_hello_spares_greeting_and_prompts(patient: Patient) -> None:
@@ -196,7 +200,9 @@ def test_hello_spares_greeting_and_prompts(patient: Patient) -> None:
             client = stack.enter_context(patient.connect())
             client.send(hello(greeting=False, prompt=False, token="abc") + "1 + 1\nexit()\n")
         lines = client.read_all().splitlines()
-    assert json.loads(lines[-2]) == {"manhole": 0, "pid": patient.pid, "token": "abc"}
+    answer = json.loads(lines[-2])
+    assert answer.pop("session") > 0
+    assert answer == {"manhole": 1, "pid": patient.pid, "mode": "text", "token": "abc"}
     assert lines[-1] == "2"
     assert not [line for line in lines if "ProcessID" in line]
 
@@ -208,7 +214,7 @@ def test_hello_may_come_late(client: Conversation) -> None:
     assert answer[2:] == ["2"]
 
 
-@pytest.mark.parametrize("fields", [{"manhole": 99}, {"greeting": "no"}, {"token": 1}, {"prompt": None}])
+@pytest.mark.parametrize("fields", [{"manhole": 99}, {"manhole": True}, {"mode": "x"}, {"greeting": "no"}, {"token": 1}, {"prompt": None}, {"mirror": 0}])
 def test_a_hello_that_is_wrong_is_told_so(patient: Patient, fields: dict[str, object]) -> None:
     with patient.connect() as client:
         client.send(hello(**fields))
