@@ -44,6 +44,8 @@ class Spawns:
             self._undo.pop()()
 
     def _replace(self, cls: type, name: str, make: Callable[[Any], Any]) -> None:
+        # gevent puts subclasses in the place of some classes of the standard library.
+        cls = next(base for base in type.mro(cls) if name in base.__dict__)
         original = cls.__dict__[name]
         ours = make(original)
         setattr(cls, name, ours)
