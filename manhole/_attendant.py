@@ -4,8 +4,8 @@ What the application prints goes to a queue that has a bound, and from there to 
 not fit, in the queue or in a client's socket, is dropped, counted, and the count told to the client as soon as it has
 room again: neither the application nor another client ever waits for one.
 
-While a session's thread runs code, somebody else has to see that the client has sent a Ctrl-C or is gone, and to send on
-what the code has printed so far: this thread, every few milliseconds. While none does, it sleeps until it is woken.
+While a session's thread runs code, somebody else has to see that the client has sent a Ctrl-C or is gone, and to send
+on what the code has printed so far: this thread, every few milliseconds. While none does, it sleeps until it is woken.
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ class Channel:
         return seen
 
     def look(self) -> None:
-        """Receive what is there, and notice whether the client is gone, while somebody else runs its code. Never waits."""
+        """Receive what is there, and notice whether the client is gone, while its code runs elsewhere. Never waits."""
         poll = compat.make_poll()
         try:
             poll.register(self._sock.fileno(), 0 if self.has_ended else select.POLLIN)
@@ -185,7 +185,7 @@ class Channel:
         return bool(data)
 
     def _feed(self, data: bytes) -> None:
-        typed_before, interrupt, data = data.rpartition(INTERRUPT)
+        _before, interrupt, data = data.rpartition(INTERRUPT)
         if interrupt:
             self._was_interrupted = True
             self._pending.clear()

@@ -22,8 +22,8 @@ from manhole.compat import HubHandle
 
 __all__ = ["Conversation"]
 
-# After an interrupt: seconds until the hub of the session's own thread is woken, whose code may wait there, and until the
-# client is told that its code goes on. Arbitrary; Python code stops within a tick of the attendant.
+# After an interrupt: seconds until the hub of the session's own thread is woken, whose code may wait there, and until
+# the client is told that its code goes on. Arbitrary; Python code stops within a tick of the attendant.
 WAKE_SECONDS = 0.1
 TELL_SECONDS = 0.5
 
@@ -182,8 +182,8 @@ class Conversation:
             self._is_told = True
             where = _where(self.session.ident)
             self.note(
-                f"the code has not reacted to the interrupt yet: it is {where}, perhaps in a call of C code that cannot "
-                "be interrupted; again, or end of input, leaves it to itself"
+                f"the code has not reacted to the interrupt yet: it is {where}, perhaps in a call of C code that "
+                "cannot be interrupted; again, or end of input, leaves it to itself"
             )
         elif self._interrupts > 1 or self.is_leaving or self.channel.has_ended or self.channel.is_gone:
             self.session.is_abandoned = True

@@ -142,7 +142,7 @@ class Evaluator:
         call = HubCall(function, hub, context_with(self._hub_streams))
         try:
             result: _T = self._interruption.run(
-                partial(run_call, call, timeout), by=lambda: call.interrupt(KeyboardInterrupt)
+                partial(run_call, call, timeout), by=partial(call.interrupt, KeyboardInterrupt)
             )
             return result
         finally:

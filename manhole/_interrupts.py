@@ -1,9 +1,9 @@
 """KeyboardInterrupt in the code that a session runs on its thread, and nowhere else.
 
-CPython raises an exception in another thread when that next looks for such things, wherever it is then: in the code of the
-session, as wanted, but just as well in ours behind it. A lock would not help, for the exception may come between its
-acquire() and whatever notes that it is held. So both sides announce by a plain assignment what they are about to do, and
-then look what the other one has announced. Afterwards what was set and not raised yet is taken back.
+CPython raises an exception in another thread when that next looks for such things, wherever it is then: in the code of
+the session, as wanted, but just as well in ours behind it. A lock would not help, for the exception may come between
+its acquire() and whatever notes that it is held. So both sides announce by a plain assignment what they are about to
+do, and then look what the other one has announced. Afterwards what was set and not raised yet is taken back.
 
 Code that waits in C, for a lock or a sleep, is not reached until it returns.
 """

@@ -1,39 +1,33 @@
-"""Accepts clients: on a real OS thread that starts a thread for each, or one client on the calling thread."""
+"""Accepts clients on a real OS thread, which starts a thread for each."""
 
 from __future__ import annotations
 
 import posix
 import select
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
 from manhole import compat
 from manhole._errors import StartFailed
 from manhole._log import Log
 from manhole._paths import BoundSocket
-from manhole._session import Handler, Session
+from manhole._serving import Serving
+from manhole._session import Session
 
-__all__ = ["Listener", "accept_one"]
+__all__ = ["Listener", "accept"]
 
 # Before accept() is tried again when the process has no descriptor left. Arbitrary; it only must not spin.
 RETRY_MILLISECONDS = 1000
-# A socket refuses a timeout whose milliseconds no C int holds, 24 days; it is asked again. Arbitrary.
-MAX_ACCEPT_SECONDS = 86400.0
 # How long stop() waits for threads that have been told to end; code that a session runs cannot be ended.
 STOP_SECONDS = 1.0
 # How often a waiting exit looks whether the session has ended, or its client left in the middle of an evaluation.
 EXIT_MILLISECONDS = 50
-
-MakeSession = Callable[[Any], Session]
 
 
 class Listener:
     """The accept thread of a manhole and its sessions.
 
     :param bound: the listening socket, which the listener closes in the end.
-    :param handler: what serves a client.
-    :param make_session: a session of a socket that was just accepted.
-    :param max_sessions: how many there may be, but for abandoned ones.
+    :param serving: what clients are served with.
     :param log: the manhole's own messages.
     :param idle_mask: the signals to block while waiting for clients.
     :param code_mask: the signals to block on a session's thread, which runs a user's code.
@@ -42,22 +36,17 @@ class Listener:
     def __init__(
         self,
         bound: BoundSocket,
-        handler: Handler,
-        make_session: MakeSession,
-        max_sessions: int,
+        serving: Serving,
         log: Log,
         idle_mask: Iterable[int],
         code_mask: Iterable[int],
     ) -> None:
         self._bound = bound
-        self._handler = handler
-        self._make_session = make_session
-        self._max_sessions = max_sessions
+        self._serving = serving
         self._log = log
         self._idle_mask = idle_mask
         self._code_mask = code_mask
         self._pid = posix.getpid()
-        self._sessions: dict[int, Session] = {}  # by number; dict operations are atomic
         self._running = compat.allocate_lock()
         self._ended = compat.allocate_lock()
         self._running.acquire()
@@ -86,7 +75,7 @@ class Listener:
         :param timeout: seconds to wait for its end.
         :returns: whether resume() is due.
         """
-        if self._sessions:
+        if self._serving.sessions:
             return False
         posix.write(self._wake_write, b"x")
         self._is_paused = self._ended.acquire(timeout=timeout)
@@ -122,7 +111,7 @@ class Listener:
         ended = self._ended.acquire(timeout=STOP_SECONDS)
         self._bound.close()
         me = compat.get_ident()
-        for session in self.sessions:
+        for session in list(self._serving.sessions.values()):
             session.end()
             if session.ident != me:
                 session.finished.acquire(timeout=max(0.0, deadline - compat.monotonic()))
@@ -136,9 +125,9 @@ class Listener:
 
     def wait_for_clients(self) -> None:
         """Return when no client is connected any more."""
-        if self._sessions:
+        if self._serving.sessions:
             self._log("a client is connected: the process exits when it has left")
-        for session in self.sessions:
+        for session in list(self._serving.sessions.values()):
             while not session.finished.acquire(False) and not session.wait_gone(EXIT_MILLISECONDS):
                 pass
 
@@ -147,8 +136,6 @@ class Listener:
         self._bound.close()
         posix.close(self._wake_read)
         posix.close(self._wake_write)
-        for session in self.sessions:
-            session.close_after_fork()
 
     def _run(self) -> None:
         try:
@@ -167,33 +154,22 @@ class Listener:
         finally:
             self._ended.release()
 
-    @property
-    def sessions(self) -> list[Session]:
-        """Those whose threads have not ended. From any thread."""
-        return list(self._sessions.values())
-
-    def _has_room(self, newcomer: Session) -> bool:
-        others = (session for session in self.sessions if session is not newcomer)
-        return sum(session.is_admitted and not session.is_abandoned for session in others) < self._max_sessions
-
     def _accept(self) -> None:
         try:
-            session = _accept(self._bound, self._make_session)
+            session = accept(self._bound, self._serving)
         except (BlockingIOError, ConnectionAbortedError):
             return  # the client has left again
         except OSError as error:
             self._log(f"cannot accept a client: {error.strerror}; trying again")
             self._wait_to_retry()
             return
-        number = session.number
-        self._sessions[number] = session
 
         def serve() -> None:
             session.ident = compat.get_ident()
             try:
                 # Here and not before: what writes the audit log may take its time.
-                if session.admit(lambda: self._has_room(session), self._max_sessions):
-                    session.serve(self._handler)
+                if session.admit(self._serving.has_room):
+                    session.serve(self._serving.handler(with_threads=True))
             except BaseException as error:  # noqa: BLE001 - as in _run()
                 self._log(f"session failed: {type(error).__name__}: {error}")
             finally:
@@ -202,13 +178,13 @@ class Listener:
                     # no other thread goes on.
                     posix._exit(0)
                 compat.leave_thread()
-                self._sessions.pop(number, None)
+                self._serving.end(session)
                 session.finished.release()
 
         try:
-            compat.start_thread(serve, f"manhole session {number}", self._code_mask)
+            compat.start_thread(serve, f"manhole session {session.number}", self._code_mask)
         except RuntimeError as error:
-            del self._sessions[number]
+            self._serving.end(session)
             session.refuse(f"no thread for a session: {error}")
 
     def _wait_to_retry(self) -> None:
@@ -217,28 +193,10 @@ class Listener:
         poll.poll(RETRY_MILLISECONDS)
 
 
-def accept_one(bound: BoundSocket, make_session: MakeSession, timeout: float) -> Session | None:
-    """The first client that may come in, on the calling thread.
-
-    :param timeout: seconds to wait for one.
-    :returns: None if none came.
-    """
-    deadline = compat.monotonic() + timeout
-    while (left := deadline - compat.monotonic()) > 0:
-        bound.socket.settimeout(min(left, MAX_ACCEPT_SECONDS))
-        try:
-            session = _accept(bound, make_session)
-        except (TimeoutError, ConnectionAbortedError):
-            continue
-        if session.admit():
-            return session
-    return None
-
-
-def _accept(bound: BoundSocket, make_session: MakeSession) -> Session:
-    """The client that waits.
+def accept(bound: BoundSocket, serving: Serving) -> Session:
+    """A session of the client that waits.
 
     :raises OSError: if none waits any more, or the process has no descriptor left.
     """
     descriptor, _address = bound.socket._accept()  # type: ignore[attr-defined]  # typeshed leaves it out
-    return make_session(compat.original_socket_class()(fileno=descriptor))
+    return serving.make_session(compat.original_socket_class()(fileno=descriptor))

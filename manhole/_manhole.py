@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import sys
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
-from typing import Any, Protocol
+from typing import Protocol
 
 from manhole import compat
-from manhole._attendant import Attendant
-from manhole._audit import Audit
 from manhole._delay import Delay
 from manhole._dump_signal import DumpSignal
 from manhole._dumps import DumpFiles
-from manhole._exec import serve_exec
 from manhole._errors import NotInstalled, StartFailed
-from manhole._listener import Listener, accept_one
+from manhole._listener import Listener
 from manhole._log import Log
+from manhole._oneshot import Oneshot
 from manhole._options import Options
 from manhole._paths import bind_socket, default_path
-from manhole._repl import serve_repl
-from manhole._session import Handler, Session
+from manhole._serving import Serving
 from manhole._signals import SignalHook, SignalWatcher
-from manhole._stdio import Router
-from manhole._surroundings import Surroundings
 from manhole._watchdog import Watchdog
 
 __all__ = ["Manhole"]
@@ -37,9 +31,6 @@ WATCHER_SECONDS = 1.0
 # How long a fork may be held up for the sake of having no thread at that moment. Arbitrary; it takes about a
 # millisecond, and a few GIL waits where other threads are busy.
 PAUSE_SECONDS = 0.1
-# There is one `sys`: code that a session of a replaced manhole still runs goes on beside its successor's sessions.
-_ATTENDANT = Attendant()
-_ROUTER = Router(_ATTENDANT.copy)
 
 
 class Registry(Protocol):
@@ -65,26 +56,12 @@ class Manhole:
         self._options = options
         self._registry = registry
         self._log = Log(options.verbose_destination, options.verbose)
-        self._audit = Audit(options.audit_log)
-        self._numbers = itertools.count(1)  # next() is atomic
-        self.around = Surroundings(
-            log=self._log,
-            router=_ROUTER,
-            attendant=_ATTENDANT,
-            locals=options.locals,
-            redirect_stderr=options.redirect_stderr,
-            max_output=options.max_output,
-            max_sessions=options.max_sessions,
-            dump_only=options.mode == "dump",
-            list_sessions=self._list_sessions,
-        )
+        self.serving = Serving(options, self._log)
+        self._oneshot = Oneshot(self.serving, options.oneshot_timeout, self._log)
         self._inherited_mask = compat.current_sigmask()
         self._listener: Listener | None = None
         self._listening = compat.allocate_lock()  # held while _listener is made, used or undone
         self._is_over = False  # released or at the process's exit: nothing listens any more; under the same lock
-        self._in_oneshot = compat.allocate_lock()
-        self._asked = False  # for a oneshot, and not served yet
-        self._oneshot: Session | None = None  # under way, or ended just now
         self._hooks: list[SignalHook] = []
         self._watcher: SignalWatcher | None = None
         self._dump_signal: DumpSignal | None = None
@@ -140,68 +117,13 @@ class Manhole:
         while one is being waited for, it has the whole waiting time follow, if none comes.
         """
         self.leave_parent()
-        # The kernel knows when a session's client is gone: nobody can see its end before the answer here changes.
-        session = self._oneshot
-        if session is not None and not session.wait_gone(0):
-            return
-        self._asked = True
-        lock = self._in_oneshot  # a child that the session forks gets another, and comes out here all the same
-        while self._asked and lock.acquire(False):
-            try:
-                if self._asked:  # else a signal has come before the lock was taken, and has been served
-                    self._serve_one()
-            except Exception as error:  # noqa: BLE001 - an error inside never reaches the application
-                self._log(f"no session: {error}")
-            finally:
-                lock.release()
+        self._oneshot.serve(self._find_oneshot_path)
 
-    def _serve_one(self) -> None:
-        self._asked = False
-        if self._listener is not None:
-            self._log(f"already listening on {self.socket_path}, connect there")
-            return
-        bound = bind_socket(self.socket_path)
-        try:
-            timeout = self._options.oneshot_timeout
-            self._log(f"waiting {timeout:g} seconds for a connection to {bound.path}")
-            session = accept_one(bound, self._make_session, timeout)
-            if session is None:
-                self._log("nobody has connected")
-            else:
-                self._oneshot = session
-                self._asked = False  # who has asked while it was waited for meant this session
-                bound.close()  # nobody may get into the backlog of a socket that accepts no more
-                session.serve(self._make_handler(with_threads=False))
-        finally:
-            self._oneshot = None
-            bound.close()
-
-    def _make_handler(self, with_threads: bool) -> Handler:
-        chosen = self._options.connection_handler
-        if chosen == "repl":
-            return partial(serve_repl, around=self.around, with_threads=with_threads)
-        if chosen == "exec":
-            return partial(serve_exec, around=self.around)
-
-        def serve_by_choice(session: Session) -> None:
-            session.mode = "handler"
-            chosen(session.socket)
-
-        return serve_by_choice
-
-    def _make_session(self, sock: Any) -> Session:
-        return Session(sock, next(self._numbers), self._log, self._audit)
-
-    def session_of(self, sock: Any) -> Session:
-        """The session that *sock* belongs to; a new one for a socket that the application has connected itself."""
-        return next((session for session in self._sessions() if session.socket is sock), None) or self._make_session(sock)
-
-    def _sessions(self) -> list[Session]:
-        listener, oneshot = self._listener, self._oneshot
-        return [*(listener.sessions if listener is not None else ()), *([oneshot] if oneshot is not None else ())]
-
-    def _list_sessions(self) -> list[dict[str, Any]]:
-        return [session.describe() for session in self._sessions() if session.is_admitted]
+    def _find_oneshot_path(self) -> str | None:
+        if self._listener is None:
+            return self.socket_path
+        self._log(f"already listening on {self.socket_path}, connect there")
+        return None
 
     def begin(self) -> None:
         """What install() does: listen, or wait for a signal that says so."""
@@ -267,16 +189,7 @@ class Manhole:
         try:
             bound = bind_socket(path)
             try:
-                handler = self._make_handler(with_threads=True)
-                self._listener = Listener(
-                    bound,
-                    handler,
-                    self._make_session,
-                    self._options.max_sessions,
-                    self._log,
-                    self._idle_mask(),
-                    code_mask,
-                )
+                self._listener = Listener(bound, self.serving, self._log, self._idle_mask(), code_mask)
                 self._listener.start(self._options.start_timeout)
             except BaseException:
                 listener, self._listener = self._listener, None
@@ -379,9 +292,8 @@ class Manhole:
         compat.forget_parents_threads()
         listener, self._listener = self._listener, None
         self._listening = compat.allocate_lock()
-        self._in_oneshot = compat.allocate_lock()
-        self.around.router.reset_after_fork()
-        self.around.attendant.reset_after_fork()
+        self._oneshot.reset_after_fork()
+        self.serving.reset_after_fork()
         self._log.reset_after_fork()
         self._watchdog = None
         for files in self._dump_files.values():
@@ -394,9 +306,6 @@ class Manhole:
             watcher.close_after_fork()
         if listener is not None:
             listener.close_after_fork()
-        oneshot, self._oneshot = self._oneshot, None
-        if oneshot is not None:
-            oneshot.close_after_fork()
 
     def after_fork(self) -> bool:
         """What the fork hook does in the child: whether it has a manhole all the same, or will have."""

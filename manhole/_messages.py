@@ -30,7 +30,7 @@ __all__ = ["MessageConversation"]
 
 # Seconds between two looks of code that waits for input, where the attendant hears it. Arbitrary.
 INPUT_SECONDS = 0.02
-_SNAPSHOT_FIELDS = {
+_SNAPSHOT_FIELDS: dict[str, type | tuple[type, ...]] = {
     "finished": bool,
     "samples": int,
     "within": (int, float),
@@ -47,9 +47,7 @@ _AT_ONCE = ("interrupt", "input", "close")
 class MessageConversation(Conversation):
     """Does what the client's messages ask for, in their order, and answers each."""
 
-    def __init__(
-        self, session: Session, channel: Channel, interruption: Interruption, around: Surroundings
-    ) -> None:
+    def __init__(self, session: Session, channel: Channel, interruption: Interruption, around: Surroundings) -> None:
         super().__init__(session, channel, interruption, around)
         self.session.mode = "messages"
         self.channel.encode = self._encode

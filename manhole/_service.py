@@ -12,10 +12,8 @@ from typing import Any, TypeVar
 
 from manhole import compat
 from manhole._errors import AlreadyInstalled, ManholeError, NotInstalled
-from manhole._exec import serve_exec
 from manhole._manhole import Manhole
 from manhole._options import Options, parse_options
-from manhole._repl import serve_repl
 
 __all__ = ["handle_connection_exec", "handle_connection_repl", "install", "release"]
 
@@ -173,8 +171,7 @@ def handle_connection_repl(client: _socket.socket) -> None:
 
     For any real thread; the code runs there.
     """
-    manhole = _installed()
-    serve_repl(manhole.session_of(client), manhole.around)
+    _installed().serving.serve(client, "repl")
 
 
 def handle_connection_exec(client: _socket.socket) -> None:
@@ -186,8 +183,7 @@ def handle_connection_exec(client: _socket.socket) -> None:
 
     For any real thread; the code runs there.
     """
-    manhole = _installed()
-    serve_exec(manhole.session_of(client), manhole.around)
+    _installed().serving.serve(client, "exec")
 
 
 def _installed() -> Manhole:

@@ -55,19 +55,19 @@ class Session:
         self._began = compat.monotonic()
         self._code: tuple[str, float] | None = None  # what is running, and since when
 
-    def admit(self, has_room: Callable[[], bool] = lambda: True, limit: int = 0) -> bool:
+    def admit(self, has_room: Callable[[Session], bool] = lambda session: True) -> bool:
         """Whether the client may come in; if not, it is told why and disconnected.
 
         Does not wait for the client: nothing was sent yet, so the refusal fits into the socket's buffer.
 
-        :param has_room: whether there are fewer than *limit* sessions.
+        :param has_room: whether there are fewer other sessions than there may be.
         """
         try:
             self.peer = get_peercred(self.socket)
             check_client(self.peer, posix.geteuid(), overflow_uid())
             self.is_admitted = True  # before the others are counted: two that come at once must not both find room
-            if not has_room():
-                raise SessionRefused(f"{limit} sessions are open, as many as max_sessions allows; end one of them")
+            if not has_room(self):
+                raise SessionRefused("as many sessions are open as max_sessions allows; end one of them")
             self._audit.connect(self.number, self.peer.uid, self.peer.pid)
         except (SuspiciousClient, SessionRefused, AuditFailed, OSError) as error:
             self.is_admitted = False

@@ -11,7 +11,6 @@ from manhole.compat import (
 )
 from manhole.compat import _asyncio_waits as asyncio_waits
 from manhole.compat import _thread_waits as thread_waits
-from manhole.compat._async_exceptions import can_raise_in_threads, forget_raised, raise_in_thread
 from manhole.compat._contract import (
     Biographer,
     Explainer,
@@ -35,8 +34,8 @@ from manhole.compat._greenlets import (
 from manhole.compat._heap import collect_objects, family_of
 from manhole.compat._originals import allocate_lock, get_ident, make_poll, monotonic, original_socket_class, sleep
 from manhole.compat._registry import registry
-from manhole.compat._spawns import Spawns
 from manhole.compat._safely import clean_name, code_name, type_name
+from manhole.compat._spawns import Spawns
 from manhole.compat._threads import (
     ALL_SIGNALS,
     OwnThread,
@@ -74,10 +73,6 @@ __all__ = [
     "code_name",
     "collect_objects",
     "current_sigmask",
-    "can_raise_in_threads",
-    "forget_raised",
-    "raise_in_thread",
-    "wake_hub",
     "family_of",
     "find_hubs",
     "forget_dummy_thread",
@@ -126,5 +121,3 @@ def leave_thread() -> None:
             pass
     forget_dummy_thread()
 
-
-def wake_hub(ident): pass

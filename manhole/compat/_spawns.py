@@ -20,7 +20,7 @@ class Spawns:
     """Gives a context to what is started.
 
     :param find_context: the context that what is being started on this thread and in this greenlet shall have; None to
-        leave it alone. Called by the application's threads and greenlets: must be quick, wait for nothing and raise nothing.
+        leave it alone. Called by the application's threads and greenlets: must be quick, and neither wait nor raise.
     """
 
     def __init__(self, find_context: Callable[[], Context | None]) -> None:
