@@ -11,6 +11,7 @@ from manhole.compat import (
 )
 from manhole.compat import _asyncio_waits as asyncio_waits
 from manhole.compat import _thread_waits as thread_waits
+from manhole.compat._async_exceptions import can_raise_in_threads, forget_raised, raise_in_thread
 from manhole.compat._contract import (
     Biographer,
     Explainer,
@@ -67,6 +68,7 @@ __all__ = [
     "asyncio_tasks",
     "asyncio_waits",
     "blind_spots",
+    "can_raise_in_threads",
     "clean_name",
     "code_name",
     "collect_objects",
@@ -75,6 +77,7 @@ __all__ = [
     "find_hubs",
     "forget_dummy_thread",
     "forget_parents_threads",
+    "forget_raised",
     "get_ident",
     "greenlet_classes",
     "greenlet_slots",
@@ -87,6 +90,7 @@ __all__ = [
     "oldest_first",
     "original_socket_class",
     "own_threads",
+    "raise_in_thread",
     "registry",
     "remember_root",
     "remembered_roots",
