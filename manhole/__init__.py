@@ -5,14 +5,17 @@ from manhole._errors import (
     AlreadyInstalled,
     AuditFailed,
     ConfigurationConflict,
+    HubTimeout,
     InvalidOption,
     ManholeError,
+    NoHub,
     NotInstalled,
     PathInUse,
     StartFailed,
     SuspiciousClient,
     SuspiciousServer,
 )
+from manhole._in_hub import in_hub
 from manhole._manhole import Manhole
 from manhole._peer import PeerCredentials, get_peercred
 from manhole._service import handle_connection_exec, handle_connection_repl, install, release
@@ -27,9 +30,11 @@ __all__ = [
     "Deadlock",
     "Frame",
     "Hub",
+    "HubTimeout",
     "InvalidOption",
     "Manhole",
     "ManholeError",
+    "NoHub",
     "NotInstalled",
     "PathInUse",
     "PeerCredentials",
@@ -45,6 +50,7 @@ __all__ = [
     "get_peercred",
     "handle_connection_exec",
     "handle_connection_repl",
+    "in_hub",
     "install",
     "release",
     "snapshot",

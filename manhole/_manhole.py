@@ -129,7 +129,7 @@ class Manhole:
         """What install() does: listen, or wait for a signal that says so."""
         options = self._options
         try:
-            compat.can_raise_in_threads()  # it imports what interrupts need, which is forbidden later
+            compat.load_python_api()  # imported now, for interrupts: later nothing may be
         except OSError as error:
             raise StartFailed(self.socket_path, str(error.strerror)) from error
         if options.oneshot_on is not None:
@@ -244,6 +244,7 @@ class Manhole:
         if listener is not None:
             listener.stop()
             self._log(f"no longer listening on {self.socket_path}")
+        compat.release_hub_wakers()
 
     def at_exit(self) -> None:
         """Remove the socket's file, and wait for the clients unless told not to."""
@@ -290,6 +291,7 @@ class Manhole:
             return
         self._pid = os.getpid()
         compat.forget_parents_threads()
+        compat.forget_parents_wakers()
         listener, self._listener = self._listener, None
         self._listening = compat.allocate_lock()
         self._oneshot.reset_after_fork()
