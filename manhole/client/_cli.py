@@ -15,10 +15,11 @@ from typing import NoReturn
 
 from manhole import __version__
 from manhole._errors import SuspiciousServer
-from manhole.client._connection import RETRY_INTERVAL, connect, receive_first
+from manhole.client._connection import RETRY_INTERVAL, open_connection, receive_first
+from manhole.client._hello import say_hello
 from manhole.client._history import History, default_history_path
 from manhole.client._locate import Target, locate
-from manhole.client._pipe import copy, say_hello
+from manhole.client._pipe import copy
 from manhole.client._signal import parse_signal, send_signal
 from manhole.client._status import ExitStatus, Failure
 from manhole.client._terminal import Terminal
@@ -76,7 +77,7 @@ def _reach(argument: str, deadline: float, patiently: bool) -> tuple[Target, soc
     while True:
         try:
             target = locate(argument)
-            return target, connect(target, deadline)
+            return target, open_connection(target, deadline)
         except Failure as failure:
             not_yet = failure.status in (ExitStatus.NO_MANHOLE, ExitStatus.NOBODY_LISTENS)
             if not (patiently and not_yet) or time.monotonic() >= deadline:
@@ -86,7 +87,7 @@ def _reach(argument: str, deadline: float, patiently: bool) -> tuple[Target, soc
 
 def _converse(sock: socket.socket, target: Target, deadline: float, timeout: float) -> None:
     if not os.isatty(0):
-        early = say_hello(sock, target, deadline, timeout)
+        _, early = say_hello(sock, target, deadline, "text", greeting=False, prompt=False, mirror=False)
         copy(sock, target, early, 0, 1)
         return
     first = receive_first(sock, target, deadline)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import select
 import socket
 import time
@@ -12,7 +13,17 @@ from manhole._peer import PeerCredentials, get_peercred, overflow_uid
 from manhole.client._locate import Target
 from manhole.client._status import ExitStatus, Failure
 
-__all__ = ["RETRY_INTERVAL", "check_listener", "connect", "connection_lost", "is_readable", "receive", "receive_first"]
+__all__ = [
+    "RECEIVE_SIZE",
+    "RETRY_INTERVAL",
+    "check_listener",
+    "connection_lost",
+    "is_readable",
+    "open_connection",
+    "receive",
+    "receive_first",
+    "wait_for",
+]
 
 RECEIVE_SIZE = 65536  # arbitrary; a dump of many stacks in a few calls
 REFUSAL = b"manhole: refused: "
@@ -20,7 +31,7 @@ REFUSAL = b"manhole: refused: "
 RETRY_INTERVAL = 0.05
 
 
-def connect(target: Target, deadline: float) -> socket.socket:
+def open_connection(target: Target, deadline: float) -> socket.socket:
     """A socket connected to *target*, whose listener has been checked; nothing has been sent or read.
 
     :param deadline: when to give up, on the clock of time.monotonic(). A full backlog is tried again until then.
@@ -60,7 +71,7 @@ def _connect(target: Target, deadline: float) -> socket.socket:
         if left <= 0:
             raise Failure(
                 ExitStatus.NO_ANSWER,
-                f"{target.name} accepts no connection, its backlog is full; wait longer with --timeout, "
+                f"{target.name} accepts no connection, its backlog is full; wait with a longer timeout, "
                 "or look at the process from outside with py-spy or gdb",
             )
         time.sleep(min(RETRY_INTERVAL, left))
@@ -105,7 +116,17 @@ def check_listener(peer: PeerCredentials, target: Target) -> None:
 
 def is_readable(sock: socket.socket, timeout: float = 0.0) -> bool:
     """Whether *sock* has something to read, or has ended, within *timeout* seconds."""
-    return bool(select.select([sock], [], [], max(0.0, timeout))[0])
+    return wait_for(sock, select.POLLIN, timeout)
+
+
+def wait_for(sock: socket.socket, event: int, timeout: float) -> bool:
+    """Whether *sock* is ready, or has ended, within *timeout* seconds.
+
+    :param event: select.POLLIN or select.POLLOUT. Not select.select(), which ends at descriptor 1023.
+    """
+    poll = select.poll()
+    poll.register(sock, event)
+    return bool(poll.poll(math.ceil(max(0.0, timeout) * 1000)))
 
 
 def receive(sock: socket.socket, target: Target) -> bytes:
@@ -160,5 +181,5 @@ def _no_answer(target: Target) -> Failure:
     return Failure(
         ExitStatus.NO_ANSWER,
         f"{target.name} does not answer: it is stopped, or something in it never lets go of the interpreter lock; "
-        "wait longer with --timeout, or look at it from outside with py-spy or gdb",
+        "wait with a longer timeout, or look at it from outside with py-spy or gdb",
     )

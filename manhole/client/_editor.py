@@ -4,7 +4,8 @@ input() blocks until Enter, and readline has no door for a second thread. So a t
 a second and raises out of input() when something has come; the text typed so far is put back at the next question. One
 signal sent on arrival would do with fewer wake-ups, but it can be handled just before readline goes to sleep, and then
 nobody wakes it; the next tick of a timer does. Ctrl-C is left to the tick as well: where two handlers raise one after
-the other, input() runs the second with the first's exception set, and dies of a SystemError.
+the other, input() runs the second with the first's exception set, and dies of a SystemError. Between two
+questions it is kept until nothing can be lost by it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import signal
 import sys
 from collections.abc import Callable
 from types import FrameType, ModuleType, TracebackType
+
+from manhole.client._ctrl_c import CtrlC
 
 __all__ = ["LineEditor"]
 
@@ -37,13 +40,14 @@ class LineEditor:
 
     :param arrived: whether there is output to be shown; must not block.
     :param readline: the module of that name, None to do without.
+    :ivar ctrl_c: Ctrl-C between the questions.
     """
 
     def __init__(self, arrived: Callable[[], bool], readline: ModuleType | None) -> None:
         self._arrived = arrived
         self._readline = readline
         self._asking = False
-        self._interrupted = False
+        self.ctrl_c = CtrlC()
         self._text = ""
 
     def __enter__(self) -> LineEditor:
@@ -51,7 +55,7 @@ class LineEditor:
         if self._readline is not None:
             self._readline.set_startup_hook(self._begin)
         signal.signal(signal.SIGALRM, self._tick)
-        signal.signal(signal.SIGINT, self._interrupt)
+        self.ctrl_c.__enter__()
         return self
 
     def __exit__(
@@ -60,9 +64,9 @@ class LineEditor:
         """Give them back."""
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         if self._readline is not None:
             self._readline.set_startup_hook(None)
+        self.ctrl_c.__exit__(kind, error, trace)
 
     def ask(self, label: str) -> str | None:
         """The line that the user types behind *label*, without its end.
@@ -99,14 +103,8 @@ class LineEditor:
         self._readline.insert_text(text)
         self._asking = True
 
-    def _interrupt(self, signum: int, frame: FrameType | None) -> None:
-        if not self._asking:
-            raise KeyboardInterrupt
-        self._interrupted = True
-
     def _tick(self, signum: int, frame: FrameType | None) -> None:
-        if self._asking and self._interrupted:
-            self._interrupted = False
+        if self._asking and self.ctrl_c.take():
             raise KeyboardInterrupt
         if self._asking and self._arrived():
             raise _Arrived(self._readline.get_line_buffer() if self._readline is not None else "")

@@ -9,6 +9,7 @@ question by the code that runs, `input("name? ")` or pdb, as well.
 from __future__ import annotations
 
 import codecs
+import select
 import socket
 import sys
 import time
@@ -16,10 +17,11 @@ from collections import deque
 from types import ModuleType
 from typing import NoReturn
 
-from manhole.client._connection import is_readable, receive
+from manhole.client._connection import is_readable, receive, wait_for
 from manhole.client._editor import LineEditor
 from manhole.client._history import History
 from manhole.client._locate import Target
+from manhole.client._pipe import INTERRUPT
 from manhole.client._status import ExitStatus, Failure
 
 __all__ = ["Terminal"]
@@ -51,6 +53,7 @@ class Terminal:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._tail = ""  # received behind the last line end, not written yet
         self._prompt = ""  # the server waits for an answer to this
+        self._interrupted = False  # whether Ctrl-C was sent and there was no prompt since
         self._typed: deque[str] = deque()  # more lines, from a paste that readline took for one
 
     def converse(self, first: bytes, timeout: float) -> None:
@@ -58,43 +61,52 @@ class Terminal:
 
         :param first: what the server has sent already.
         :param timeout: seconds that the server has to close after the user has ended the input.
-        :raises Failure: if the connection broke, or the user left while code was running.
+        :raises Failure: if the connection broke, or the user left code that did not react to Ctrl-C.
         """
         try:
             self._show(first)
             with self._editor:
-                while self._wait_for_turn():
-                    line = self._next_line()
-                    if line is not None:
-                        self._send(line)
+                while self._take_turn():
+                    pass
             if self._prompt:  # the user has not asked for it
                 self._write(f"{self._target.name} closed the connection\n")
         except EOFError:
             self._write("\n")
             self._finish(timeout)
+
+    def _take_turn(self) -> bool:
+        """Once what the server sends and what the user does then; False once the server has closed."""
+        try:
+            if not self._wait_for_turn():
+                return False
+            line = self._next_line()
+            if line is not None:
+                self._send(line.encode("utf-8", "surrogateescape") + b"\n")
         except KeyboardInterrupt:
-            self._leave()
+            self._interrupt()
+        return True
 
     def _wait_for_turn(self) -> bool:
         """Show what the server sends until it is the user's turn; False once the server has closed."""
-        while is_readable(self._sock, SETTLE if self._prompt and not self._tail else SILENCE):
+        while True:
+            with self._editor.ctrl_c.allowed():
+                arrived = is_readable(self._sock, SETTLE if self._prompt and not self._tail else SILENCE)
+            if not arrived:
+                return True
             received = receive(self._sock, self._target)
             if not received:
                 self._show(b"", final=True)
                 return False
             self._show(received)
-        return True
 
     def _next_line(self) -> str | None:
-        """The next line for the server; None if the user gave it up, or if there is output first."""
+        """The next line for the server; None if there is output first."""
         if not self._typed:
             try:
                 text = self._editor.ask(self._tail or self._prompt)
             except KeyboardInterrupt:
-                if not self._prompt:
-                    raise  # code is running
-                self._write("\nKeyboardInterrupt\n")
-                return None
+                self._tail = ""  # it has been shown
+                raise
             if text is None:
                 return None
             self._typed.extend(text.split("\n"))
@@ -104,11 +116,32 @@ class Terminal:
         self._tail = self._prompt = ""
         return line
 
-    def _send(self, line: str) -> None:
+    def _send(self, data: bytes) -> None:
+        """Send as much as it takes, or up to Ctrl-C: the byte that is sent for that makes the rest void."""
+        while data:
+            try:
+                data = data[self._sock.send(data, socket.MSG_DONTWAIT) :]
+            except BlockingIOError:
+                with self._editor.ctrl_c.allowed():
+                    wait_for(self._sock, select.POLLOUT, SILENCE)
+            except ConnectionError:
+                return  # closed; what was written before that is read next, and then the end
+
+    def _interrupt(self) -> None:
+        """At a prompt give up what was typed. Else have what runs interrupted; if it was already, leave."""
+        self._typed.clear()
+        self._write(self._tail + "\n")
+        self._tail = ""
+        if self._prompt:
+            self._write("KeyboardInterrupt\n")
+            return
+        if self._interrupted:
+            self._leave()
+        self._interrupted = True
         try:
-            self._sock.sendall(line.encode("utf-8", "surrogateescape") + b"\n")
-        except ConnectionError:
-            pass  # closed; what was written before that is read next, and then the end
+            self._sock.send(INTERRUPT, socket.MSG_DONTWAIT)
+        except OSError:
+            pass  # it reads nothing, so the next Ctrl-C leaves; or it has closed, which reading tells
 
     def _show(self, received: bytes, final: bool = False) -> None:
         text = self._tail + self._decoder.decode(received, final)
@@ -116,6 +149,7 @@ class Terminal:
         # "... " ends many a message about progress, so it counts on a line of its own only.
         if self._tail == CONTINUATION or self._tail.endswith(PRIMARY):
             self._prompt, self._tail = self._tail, ""
+            self._interrupted = False
         if final and self._tail:
             lines, newline, self._tail = text, "\n", ""
         self._write(lines + newline)
@@ -138,7 +172,6 @@ class Terminal:
                 break
 
     def _leave(self) -> NoReturn:
-        self._write("\n")
         raise Failure(
             ExitStatus.INTERRUPTED,
             f"left; the code goes on in {self._target.name}, connect again to see what it does",

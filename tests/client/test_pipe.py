@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from fake_server import DEADLINE
@@ -85,6 +87,46 @@ def test_a_reader_that_has_had_enough_ends_it_quietly(start_command, start_fake)
     child.stdout.close()
     assert child.wait(DEADLINE) == ExitStatus.OK
     assert child.stderr.read() == b""
+
+
+def test_ctrl_c_interrupts_the_code_and_shows_how_it_ends(start_command, start_fake):
+    fake = start_fake("scripted")
+    child = start_command(fake.path)
+    child.stdin.write(b"one\nspin\n")
+    assert (fake.expect("line"), fake.expect("line")) == ("one", "spin")
+    child.send_signal(signal.SIGINT)
+    stdout, stderr = child.communicate(timeout=DEADLINE)
+    assert (child.returncode, stdout) == (ExitStatus.INTERRUPTED, b"ran: one\nKeyboardInterrupt\n")
+    assert stderr.startswith(b"manhole-cli: interrupted; ")
+    assert stderr.count(b"\n") == 1
+    fake.expect("interrupt")
+    fake.expect("end")
+
+
+def test_after_ctrl_c_code_that_does_not_react_is_left(start_command, start_fake):
+    fake = start_fake("scripted")
+    child = start_command(fake.path)
+    child.stdin.write(b"hang\n")
+    assert fake.expect("line") == "hang"
+    child.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    fake.expect("unread")
+    assert child.wait(DEADLINE) == ExitStatus.INTERRUPTED
+    assert time.monotonic() - began > 0.5
+    assert b"goes on" in child.stderr.read()
+
+
+def test_a_second_ctrl_c_leaves_at_once(start_command, start_fake):
+    fake = start_fake("scripted")
+    child = start_command(fake.path)
+    child.stdin.write(b"hang\n")
+    assert fake.expect("line") == "hang"
+    child.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    fake.expect("unread")
+    child.send_signal(signal.SIGINT)
+    assert child.wait(DEADLINE) == ExitStatus.INTERRUPTED
+    assert time.monotonic() - began < 0.9  # the second that it has
 
 
 @takes_descriptors

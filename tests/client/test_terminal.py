@@ -216,22 +216,59 @@ def test_ctrl_c_within_a_block_keeps_the_block(start):
     child.expect_exact("ran: for:|  x\r\n>>> ")
 
 
-def test_ctrl_c_while_code_runs_leaves_and_says_that_it_goes_on(start):
+def test_ctrl_c_while_code_runs_interrupts_it_and_stays(start):
+    """More than once: a prompt in between makes the next Ctrl-C the first again."""
+    fake, child = start()
+    for _ in range(2):
+        child.sendline("spin")
+        assert fake.expect("line") == "spin"
+        child.sendintr()
+        fake.expect("interrupt")
+        child.expect_exact("\r\nKeyboardInterrupt\r\n>>> ")
+    child.sendline("one")
+    child.expect_exact("ran: one\r\n>>> ")
+
+
+def test_a_second_ctrl_c_leaves_code_that_does_not_react_and_says_that_it_goes_on(start):
     fake, child = start()
     child.sendline("hang")
     fake.expect("line")
+    child.sendintr()
+    fake.expect("unread")
+    fake.say("has not reacted yet\n")
+    child.expect_exact("has not reacted yet\r\n")
     child.sendintr()
     child.expect_exact("manhole-cli: ")
     assert "goes on in" in assert_ends(child, ExitStatus.INTERRUPTED)
 
 
-def test_ctrl_c_at_a_question_by_the_running_code_leaves(start):
-    _fake, child = start()
+def test_ctrl_c_at_a_question_by_the_running_code_interrupts_it(start):
+    fake, child = start()
     child.sendline("ask")
     child.expect_exact("name? ")
+    child.send("never sent")
+    child.expect_exact("never sent")
     child.sendintr()
-    child.expect_exact("manhole-cli: ")
-    assert_ends(child, ExitStatus.INTERRUPTED)
+    fake.expect("line")
+    fake.expect("interrupt")
+    child.expect_exact("\r\nKeyboardInterrupt\r\n>>> ")
+    child.sendline("one")
+    assert fake.expect("line") == "one"
+
+
+def test_ctrl_c_ends_waiting_for_a_process_that_reads_nothing(start):
+    fake, child = start()
+    child.sendline("hang")
+    assert fake.expect("line") == "hang"
+    for _ in range(1000):
+        fake.say("\n>>> ")
+        if child.expect_exact(["\r\n>>> ", pexpect.TIMEOUT], timeout=2) == 1:
+            break  # the socket's buffer is full, the line before waits to be sent
+        child.sendline("x" * 2000)
+    else:
+        pytest.fail("everything was sent")
+    child.sendintr()
+    child.expect_exact("\r\n>>> ")
 
 
 def test_ctrl_d_ends_the_input_and_shows_what_still_comes(start):

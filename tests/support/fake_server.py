@@ -3,8 +3,8 @@
 Run as a program it serves one client and tells on stdout what happens; :class:`FakeServer` is the handle for tests.
 
 The language: `ask` puts a question and greets the answer, `hang` never ends and tells when there is more to read,
-`part` prints without a line end, `exit()` closes, a line that ends with ":" opens a block up to a blank line, and
-everything else is repeated behind "ran: ".
+`spin` runs until it is interrupted, `part` prints without a line end, `exit()` closes, a line that ends with ":" opens
+a block up to a blank line, and everything else is repeated behind "ran: ".
 """
 
 from __future__ import annotations
@@ -76,11 +76,18 @@ def tell(event: str, data: str = "") -> None:
     os.write(1, json.dumps([event, data]).encode() + b"\n")
 
 
+class Interrupted(Exception):
+    """The client has sent the byte that does that."""
+
+
 def read_line(conn: socket.socket) -> bytes | None:
     """Byte by byte, so that what follows stays unread in the kernel."""
     line = b""
     while not line.endswith(b"\n"):
         data = conn.recv(1)
+        if data == b"\x03":
+            tell("interrupt")
+            raise Interrupted
         if not data:
             return line or None
         line += data
@@ -89,7 +96,7 @@ def read_line(conn: socket.socket) -> bytes | None:
 
 def meet(conn: socket.socket, line: bytes) -> dict[str, object]:
     hello = json.loads(line)
-    answer = {"manhole": 0, "pid": os.getpid(), "token": hello["token"]}
+    answer = {"manhole": hello["manhole"], "pid": os.getpid(), "session": 1, "mode": "text", "token": hello["token"]}
     # In pieces, as a stream may deliver it.
     for byte in b"\n" + json.dumps(answer).encode() + b"\n":
         conn.sendall(bytes([byte]))
@@ -103,36 +110,49 @@ def converse(conn: socket.socket, hello_seconds: float = HELLO_SECONDS, greet: b
     elif select.select([conn], [], [], hello_seconds)[0]:
         prompts = bool(meet(conn, read_line(conn))["prompt"])
     block: list[bytes] = []
-    while (line := read_line(conn)) is not None:
-        if line.startswith(b'{"manhole"'):
-            prompts = bool(meet(conn, line)["prompt"])
-            continue
-        tell("line", line.decode("utf-8", "surrogateescape"))
-        if line == b"exit()":
-            return
-        if line == b"hang":
-            select.select([conn], [], [])
-            tell("unread")
-            threading.Event().wait()
-        if block and line:
-            block.append(line)
-        elif block:
-            conn.sendall(b"ran: " + b"|".join(block) + b"\n")
-            block = []
-        elif line.endswith(b":"):
-            block = [line]
-        elif line == b"ask":
-            conn.sendall(b"name? ")
-            conn.sendall(b"hello " + (read_line(conn) or b"nobody") + b"\n")
-        elif line == b"part":
-            conn.sendall(b"no line end")
-        elif line:
-            conn.sendall(b"ran: " + line + b"\n")
+    while True:
+        try:
+            line = read_line(conn)
+            if line is None:
+                break
+            if line.startswith(b'{"manhole"'):
+                prompts = bool(meet(conn, line)["prompt"])
+                continue
+            tell("line", line.decode("utf-8", "surrogateescape"))
+            if line == b"exit()":
+                return
+            run(conn, line, block)
+        except Interrupted:
+            block.clear()
+            conn.sendall(b"KeyboardInterrupt\n")
         if prompts:
             conn.sendall(b"... " if block else b">>> ")
     if block:
         conn.sendall(b"ran: " + b"|".join(block) + b"\n")
     tell("end")
+
+
+def run(conn: socket.socket, line: bytes, block: list[bytes]) -> None:
+    if line == b"hang":
+        select.select([conn], [], [])
+        tell("unread")
+        threading.Event().wait()
+    if line == b"spin":
+        read_line(conn)
+    elif block and line:
+        block.append(line)
+    elif block:
+        conn.sendall(b"ran: " + b"|".join(block) + b"\n")
+        block.clear()
+    elif line.endswith(b":"):
+        block.append(line)
+    elif line == b"ask":
+        conn.sendall(b"name? ")
+        conn.sendall(b"hello " + (read_line(conn) or b"nobody") + b"\n")
+    elif line == b"part":
+        conn.sendall(b"no line end")
+    elif line:
+        conn.sendall(b"ran: " + line + b"\n")
 
 
 def scripted(conn: socket.socket) -> None:
