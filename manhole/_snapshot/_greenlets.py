@@ -19,8 +19,8 @@ from manhole.compat import Label, Runtime, Slots
 
 __all__ = ["Greenlets", "running_now"]
 
-# How often a greenlet that runs at the very moment of its turn is looked at again. Arbitrary; 0.1 seconds are enough for
-# its thread to get a processor on a loaded machine. One that goes on running costs it, so at most one of a thread.
+# How often a greenlet that runs at the very moment of its turn is looked at again. Arbitrary; 0.1 seconds are enough
+# for its thread to get a processor on a loaded machine. One that goes on running costs it, so at most one of a thread.
 LOOKS = 100
 # Between two looks. sleep(0) would often take the GIL back before anybody has run.
 LOOK_SECONDS = 0.001
