@@ -19,8 +19,9 @@ from manhole.compat import Label, Runtime, Slots
 
 __all__ = ["Greenlets", "running_now"]
 
-# How often a greenlet that runs at the very moment of its turn is looked at again. Arbitrary.
-LOOKS = 5
+# How often a greenlet that runs at the very moment of its turn is looked at again. Arbitrary; 0.1 seconds are enough
+# for its thread to get a processor on a loaded machine. One that goes on running costs it, so at most one of a thread.
+LOOKS = 100
 # Between two looks. sleep(0) would often take the GIL back before anybody has run.
 LOOK_SECONDS = 0.001
 # How many greenlets are asked for their state in one C call: well below a millisecond.
@@ -58,6 +59,7 @@ class Greenlets:
             self.candidates += compress(alive, list(running_now(slots, alive)))
             pace.step()
         self._running: set[int] = set()
+        self._frameless: set[int] = set()
         self._moment: Moment | None = None
         self._labellers = [
             (runtime, labeller) for runtime in compat.RUNTIMES if (labeller := runtime.make_labeller()) is not None
@@ -67,9 +69,11 @@ class Greenlets:
     def settle(self, moment: Moment, running: Sequence[bool], roots: Roots) -> None:
         """Take *moment* for the instant of the snapshot; *running* says which candidates seemed to run then.
 
-        A greenlet that waits in nothing but C code has no frame to show either. At most one of a thread runs.
+        A greenlet that waits in nothing but C code, such as `gevent.spawn(event.wait)`, has no frame to show either. At
+        most one of a thread runs.
         """
         self._moment = moment
+        self._frameless = set(map(id, compress(self.candidates, running)))
         by_root: dict[int, list[Any]] = {}
         for greenlet in compress(self.candidates, running):
             by_root.setdefault(roots.root_of(greenlet), []).append(greenlet)
@@ -120,9 +124,9 @@ class Greenlets:
     def _read_suspended(self, greenlet: Any) -> list[Position]:
         for _ in range(LOOKS):
             stack = read_stack(self._slots.top_frame, greenlet)
-            if stack or not self._slots.active(greenlet):
+            if stack or id(greenlet) in self._frameless or not self._slots.active(greenlet):
                 return stack
-            compat.sleep(LOOK_SECONDS)  # it runs just now; once it is switched away from, it has a stack again
+            compat.sleep(LOOK_SECONDS)  # it had a stack at that instant, so it runs just now and will have one again
         return []
 
     def units(

@@ -207,9 +207,11 @@ def test_hello_spares_greeting_and_prompts(patient: Patient) -> None:
     assert not [line for line in lines if "ProcessID" in line]
 
 
-def test_hello_may_come_late(client: Conversation) -> None:
-    client.send(hello(greeting=False, prompt=False, token="abc") + "1 + 1\nexit()\n")
-    answer = client.read_all().splitlines()
+def test_hello_may_come_late(patient: Patient) -> None:
+    with patient.connect() as client:
+        client.read_until()
+        client.send(hello(greeting=False, prompt=False, token="abc") + "1 + 1\nexit()\n")
+        answer = client.read_all().splitlines()
     assert json.loads(answer[1])["token"] == "abc"
     assert answer[2:] == ["2"]
 

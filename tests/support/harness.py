@@ -21,6 +21,9 @@ RUNTIME = os.environ.get("MANHOLE_TEST_RUNTIME", "threads")
 # Every wait ends after this many seconds. Arbitrary; long enough for a loaded machine.
 DEADLINE = float(os.environ.get("MANHOLE_TEST_DEADLINE", "30"))
 PROMPT = b">>> "
+# How a program's connection begins; see manhole/_hello.py.
+HELLO_PREFIX = b'{"manhole":'
+HELLO = HELLO_PREFIX + b' 0, "greeting": false}\n'
 
 
 class Patient:
@@ -181,8 +184,13 @@ class Conversation:
 
 @contextlib.contextmanager
 def conversation(path: str) -> Iterator[Conversation]:
-    """A connection after its greeting."""
+    """A connection at its first prompt. It says hello and so has no greeting, which takes longer than most tests.
+
+    A test that wants the greeting uses Patient.connect().
+    """
     with Conversation(path) as connection:
+        connection.send(HELLO)
+        connection.read_past(HELLO_PREFIX)  # its answer; a prompt or, on a loaded machine, a greeting comes before
         connection.read_until()
         yield connection
 
