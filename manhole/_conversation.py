@@ -14,6 +14,7 @@ from manhole._channel import Channel
 from manhole._commands import run_command
 from manhole._evaluator import Evaluator
 from manhole._hello import Hello
+from manhole._hub_list import find_hub_of
 from manhole._interrupts import Interruption
 from manhole._session import Session
 from manhole._surroundings import Surroundings
@@ -25,6 +26,8 @@ __all__ = ["Conversation"]
 # After an interrupt: seconds until the hub of the session's own thread is woken, whose code may wait there, and until
 # the client is told that its code goes on. Arbitrary; Python code stops within a tick of the attendant.
 WAKE_SECONDS = 0.1
+# Until it is raised from outside again, if the hub has not come round. Arbitrary.
+RENEW_SECONDS = 0.2
 TELL_SECONDS = 0.5
 
 
@@ -55,7 +58,9 @@ class Conversation:
         )
         self._interrupts = 0  # asked for since the code began that runs
         self._asked_at = 0.0
-        self._is_woken = self._is_told = self._is_left = False
+        self._is_woken = self._is_told = self._is_left = self._is_lost = False
+        self._code: object = None  # stands for the code that runs
+        self._greenlet: Any = None  # that runs it, if there are greenlets
         self.is_leaving = False  # whether the client wants no more than that its code ends
 
     def run(self) -> Hello | None:
@@ -131,7 +136,8 @@ class Conversation:
         """
         self.session.begin_code(code)
         self._interrupts = 0
-        self._is_woken = self._is_told = False
+        self._is_woken = self._is_told = self._is_lost = False
+        self._code, self._greenlet = object(), compat.current_greenlet()
         if self.is_attended:
             self.channel.eager = False
             self.around.attendant.begin(self)
@@ -141,6 +147,7 @@ class Conversation:
             if self.is_attended:
                 self.around.attendant.end(self)
                 self.channel.eager = True
+            self._code = self._greenlet = None
             self.session.end_code()
 
     def interrupt(self) -> bool:
@@ -175,7 +182,10 @@ class Conversation:
         waited = compat.monotonic() - self._asked_at
         if waited > WAKE_SECONDS and not self._is_woken:
             self._is_woken = True
-            compat.wake_hub(self.session.ident)
+            self._throw_in_hub()
+        if waited > RENEW_SECONDS and self._is_lost:
+            self._is_lost = False
+            self.interruption.request()
         if waited < TELL_SECONDS:
             return
         if not self._is_told:
@@ -188,6 +198,23 @@ class Conversation:
         elif self._interrupts > 1 or self.is_leaving or self.channel.has_ended or self.channel.is_gone:
             self.session.is_abandoned = True
             self.channel.end()
+
+    def _throw_in_hub(self) -> None:
+        """Interrupt code that waits in a hub of the session's own thread: what is raised from outside waits with it."""
+        greenlet, code = self._greenlet, self._code
+        hub = find_hub_of(self.session.ident) if greenlet is not None else None
+        if hub is None:
+            return
+
+        def throw() -> None:
+            if self._code is code:
+                self._is_lost = False
+                hub.throw(greenlet, KeyboardInterrupt)
+
+        # The hub would be the first to get it, and complain.
+        compat.forget_raised(self.session.ident)
+        self._is_lost = True
+        hub.call_soon(throw)
 
 
 def _where(ident: int) -> str:

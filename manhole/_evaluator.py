@@ -16,7 +16,8 @@ from manhole import compat
 from manhole._channel import Channel, Interrupted
 from manhole._compiler import Compiler, is_coroutine
 from manhole._dump import dump_stacktraces
-from manhole._in_hub import HubCall, find_asyncio_loop, in_hub, run_call
+from manhole._hub_list import find_asyncio_loop
+from manhole._in_hub import MAX_TIMEOUT, in_hub, run_in_hub
 from manhole._interrupts import Interruption
 from manhole._stdio import SessionInput, SessionOutput, Streams, context_with, run_with
 
@@ -130,23 +131,16 @@ class Evaluator:
             return self.run(function, hub, timeout)
         loop = find_asyncio_loop()
         if loop is not None:
-            return self.run(function, loop, None)
+            return self.run(function, loop, MAX_TIMEOUT)
         return self.run(lambda: _run_coroutine(function()))
 
     def run(
-        self, function: Callable[[], _T], hub: compat.HubHandle | None = None, timeout: float | None = DEFAULT_TIMEOUT
+        self, function: Callable[[], _T], hub: compat.HubHandle | None = None, timeout: float = DEFAULT_TIMEOUT
     ) -> _T:
         """*function*'s result with the session's streams, in *hub* or on the calling thread, and interruptible."""
-        if hub is None:
-            return self._interruption.run(partial(run_with, self.streams, function))
-        call = HubCall(function, hub, context_with(self._hub_streams))
-        try:
-            result: _T = self._interruption.run(
-                partial(run_call, call, timeout), by=partial(call.interrupt, KeyboardInterrupt)
-            )
-            return result
-        finally:
-            del call  # a traceback that is kept would keep it, and so what it has brought
+        if hub is not None:
+            function = partial(run_in_hub, function, hub, timeout, context_with(self._hub_streams))
+        return self._interruption.run(partial(run_with, self.streams, function))
 
     def _display(self, may_wait: bool, value: object) -> None:
         """What sys.displayhook does for this session's code; the application's `builtins._` is left alone."""

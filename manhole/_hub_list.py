@@ -10,7 +10,7 @@ from manhole import compat
 from manhole._errors import NoHub
 from manhole._snapshot import Roots
 
-__all__ = ["ListedHub", "find_hub", "list_hubs"]
+__all__ = ["ListedHub", "find_asyncio_loop", "find_hub", "find_hub_of", "list_hubs", "list_known_hubs"]
 
 
 class ListedHub(NamedTuple):
@@ -41,6 +41,25 @@ def list_hubs() -> list[ListedHub]:
     all objects of the process, 10 to 50 ns each. May be called from any thread.
     """
     return _list(compat.find_hubs())
+
+
+def list_known_hubs() -> list[ListedHub]:
+    """As list_hubs(), but without a look through all objects if any hub is known from the last one."""
+    return _list(compat.known_hubs()) or list_hubs()
+
+
+def find_asyncio_loop() -> compat.HubHandle | None:
+    """The application's running asyncio loop, the main thread's before others; None if there is none."""
+    return next(
+        (hub.handle for list_them in (list_known_hubs, list_hubs) for hub in list_them() if hub.handle.has_tasks), None
+    )
+
+
+def find_hub_of(ident: int) -> compat.HubHandle | None:
+    """The hub of a thread, of the manhole's own too. From any thread; goes through all objects."""
+    handles = compat.find_hubs()
+    threads = _threads_of(handles, set(sys._current_frames()))
+    return next((handle for handle in handles if threads[handle.ident] == ident), None)
 
 
 def find_hub(which: int | str | None = None) -> compat.HubHandle:
@@ -83,7 +102,7 @@ def _choose(listed: Sequence[ListedHub], which: int | str | None) -> compat.HubH
 
 
 def _list(handles: Sequence[compat.HubHandle]) -> list[ListedHub]:
-    threads = _threads_of(handles)
+    threads = _threads_of(handles, set(sys._current_frames()).difference(compat.own_threads))
     names = compat.thread_names()
     main = compat.main_thread_ident()
     # In C: a variable with the frames, this function's among them, would be a ring that keeps them all.
@@ -115,14 +134,16 @@ def _list(handles: Sequence[compat.HubHandle]) -> list[ListedHub]:
     ]
 
 
-def _threads_of(handles: Sequence[compat.HubHandle]) -> dict[int, int | None]:
-    """The ident of each hub's thread, by the handle's ident. What eventlet does not record is looked for."""
+def _threads_of(handles: Sequence[compat.HubHandle], alive: set[int]) -> dict[int, int | None]:
+    """The ident of each hub's thread, by the handle's ident. What eventlet does not record is looked for.
+
+    :param alive: the threads among which that is done.
+    """
     threads = {handle.ident: handle.thread() for handle in handles}
     slots = compat.greenlet_slots()
     open_handles = [handle for handle in handles if threads[handle.ident] is None]
     greenlets = {handle.ident: greenlet for handle in open_handles if (greenlet := handle.greenlet()) is not None}
     if slots is not None and greenlets:
-        alive = set(sys._current_frames()).difference(compat.own_threads, filter(None, threads.values()))
-        roots = Roots(slots, list(greenlets.values()), alive)
+        roots = Roots(slots, list(greenlets.values()), alive.difference(filter(None, threads.values())))
         threads.update((ident, roots.thread_of(greenlet)) for ident, greenlet in greenlets.items())
     return threads

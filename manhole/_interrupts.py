@@ -32,21 +32,18 @@ class Interruption:
 
     def __init__(self) -> None:
         self._ident = 0  # of the thread that runs something
-        self._by: Callable[[], object] | None = None
         self._is_running = False
         self._is_shielded = False
         self._is_setting = False  # the other side is about to look, and to act upon it
         self._is_wanted = False
 
-    def run(self, function: Callable[[], _T], by: Callable[[], object] | None = None) -> _T:
+    def run(self, function: Callable[[], _T]) -> _T:
         """*function*'s result.
 
-        :param by: what interrupts it, from any thread, where it is not this one that has to be interrupted.
         :raises KeyboardInterrupt: if it is interrupted, and what else it raises.
         """
         self._ident = compat.get_ident()
         self._is_wanted = False
-        self._by = by
         try:
             try:
                 self._is_running = True
@@ -64,7 +61,6 @@ class Interruption:
                 while self._is_setting:
                     compat.sleep(0)
                 compat.forget_raised(self._ident)
-                self._by = None
                 return
             except KeyboardInterrupt:
                 pass  # too late: what was to be interrupted has ended
@@ -82,10 +78,7 @@ class Interruption:
         try:
             if self._is_running and not self._is_shielded:
                 self._is_wanted = False
-                if self._by is not None:
-                    self._by()
-                else:
-                    compat.raise_in_thread(self._ident, KeyboardInterrupt)
+                compat.raise_in_thread(self._ident, KeyboardInterrupt)
         finally:
             self._is_setting = False
 

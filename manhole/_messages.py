@@ -14,11 +14,11 @@ from manhole._channel import MAX_LINE_BYTES, Channel, Item, LineTooLong
 from manhole._commands import is_command
 from manhole._complete import complete
 from manhole._conversation import Conversation
-from manhole._describe import describe_process
+from manhole._describe import describe_hubs, describe_process
 from manhole._errors import AuditFailed, ManholeError
 from manhole._evaluator import DEFAULT_TIMEOUT
 from manhole._hello import VERSION, Hello
-from manhole._in_hub import find_hub, list_hubs
+from manhole._hub_list import find_hub
 from manhole._interrupts import Interruption
 from manhole._requests import BadRequest, Request, parse_request
 from manhole._session import Session
@@ -157,7 +157,7 @@ class MessageConversation(Conversation):
             "mode": "dump" if self.around.dump_only else "repl",
             "session": self.session.number,
             **describe_process(),
-            "hubs": list_hubs(),
+            "hubs": describe_hubs(),
             "limits": {"message_bytes": MAX_LINE_BYTES, "max_sessions": self.around.max_sessions},
         }
 

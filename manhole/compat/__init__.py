@@ -27,6 +27,7 @@ from manhole.compat._eventlet_wakers import forget_parents_wakers, release_hub_w
 from manhole.compat._greenlets import (
     Slots,
     blind_spots,
+    current_greenlet,
     greenlet_classes,
     greenlet_slots,
     in_stack,
@@ -77,6 +78,7 @@ __all__ = [
     "clean_name",
     "code_name",
     "collect_objects",
+    "current_greenlet",
     "current_sigmask",
     "family_of",
     "find_hubs",
@@ -151,4 +153,3 @@ def leave_thread() -> None:
         except Exception:  # noqa: BLE001 - a library's clean-up failed; the thread ends all the same
             pass
     forget_dummy_thread()
-

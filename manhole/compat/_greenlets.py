@@ -19,6 +19,7 @@ from manhole.compat._safely import clean_name, code_name, function_name
 __all__ = [
     "Slots",
     "blind_spots",
+    "current_greenlet",
     "greenlet_classes",
     "greenlet_slots",
     "hub_threads",
@@ -111,6 +112,12 @@ def remember_root() -> None:
     while (parent := slots.parent(root)) is not None:
         root = parent
     _roots[get_ident()] = weakref.ref(root)
+
+
+def current_greenlet() -> Any:
+    """The greenlet that calls, None if the library is not loaded."""
+    getcurrent = getattr(sys.modules.get("greenlet"), "getcurrent", None)
+    return None if getcurrent is None else getcurrent()
 
 
 def remembered_roots() -> dict[int, int]:
