@@ -3,7 +3,6 @@
 from manhole._dump import dump_stacktraces
 from manhole._errors import (
     AlreadyInstalled,
-    AuditFailed,
     ConfigurationConflict,
     InvalidOption,
     ManholeError,
@@ -23,7 +22,6 @@ __version__ = "2.0.0a1"
 
 __all__ = [
     "AlreadyInstalled",
-    "AuditFailed",
     "ConfigurationConflict",
     "Deadlock",
     "Frame",

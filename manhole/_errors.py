@@ -8,6 +8,8 @@ __all__ = [
     "ConfigurationConflict",
     "InvalidOption",
     "ManholeError",
+    "NoSuchFrame",
+    "NoSuchUnit",
     "NotInstalled",
     "PathInUse",
     "StartFailed",
@@ -62,6 +64,36 @@ class ConfigurationConflict(ManholeError, ValueError):
     def __init__(self, options: tuple[str, ...], reason: str) -> None:
         super().__init__(f"{' and '.join(options)}: {reason}")
         self.options = options
+
+
+class NoSuchUnit(ManholeError):
+    """No thread, greenlet or task of this process has that ident, or it has none any more.
+
+    :ivar ident: what was asked for.
+    """
+
+    def __init__(self, ident: int) -> None:
+        super().__init__(
+            f"no thread, greenlet or task has the id {ident:#x} ({ident}); it may have ended since: "
+            "a new dump shows those that there are"
+        )
+        self.ident = ident
+
+
+class NoSuchFrame(ManholeError):
+    """A unit's stack has no frame of that number.
+
+    :ivar ident: the unit's.
+    :ivar number: what was asked for.
+    :ivar count: how many frames there are.
+    """
+
+    def __init__(self, ident: int, number: int, count: int) -> None:
+        there = f"its frames are 0 (outermost) to {count - 1}" if count else "it has no frame to show"
+        super().__init__(f"the unit {ident:#x} has no frame {number}; {there}")
+        self.ident = ident
+        self.number = number
+        self.count = count
 
 
 class PathInUse(ManholeError):

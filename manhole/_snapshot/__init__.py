@@ -1,15 +1,16 @@
 """Stacks as data, and the formats apart from the data."""
 
-from manhole._snapshot._collect import collect_snapshot
+from manhole._snapshot._collect import FoundUnit, collect_snapshot, find_unit
 from manhole._snapshot._formats import FORMATS, format_of_path, format_snapshot
 from manhole._snapshot._groups import Group, group_units, select_units
 from manhole._snapshot._model import Deadlock, Frame, Hub, Process, Snapshot, Unit, Wait
-from manhole._snapshot._text import format_text
+from manhole._snapshot._text import format_headline, format_text
 from manhole._snapshot._verdict import format_verdict
 
 __all__ = [
     "FORMATS",
     "Deadlock",
+    "FoundUnit",
     "Frame",
     "Group",
     "Hub",
@@ -18,6 +19,8 @@ __all__ = [
     "Unit",
     "Wait",
     "collect_snapshot",
+    "find_unit",
+    "format_headline",
     "format_of_path",
     "format_snapshot",
     "format_text",
