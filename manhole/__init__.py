@@ -4,14 +4,17 @@ from manhole._dump import dump_stacktraces
 from manhole._errors import (
     AlreadyInstalled,
     ConfigurationConflict,
+    HubTimeout,
     InvalidOption,
     ManholeError,
+    NoHub,
     NotInstalled,
     PathInUse,
     StartFailed,
     SuspiciousClient,
     SuspiciousServer,
 )
+from manhole._in_hub import in_hub
 from manhole._manhole import Manhole
 from manhole._peer import PeerCredentials, get_peercred
 from manhole._service import handle_connection_exec, handle_connection_repl, install, release
@@ -26,9 +29,11 @@ __all__ = [
     "Deadlock",
     "Frame",
     "Hub",
+    "HubTimeout",
     "InvalidOption",
     "Manhole",
     "ManholeError",
+    "NoHub",
     "NotInstalled",
     "PathInUse",
     "PeerCredentials",
@@ -44,6 +49,7 @@ __all__ = [
     "get_peercred",
     "handle_connection_exec",
     "handle_connection_repl",
+    "in_hub",
     "install",
     "release",
     "snapshot",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
 __all__ = [
     "AlreadyInstalled",
     "AuditFailed",
     "ConfigurationConflict",
+    "HubTimeout",
     "InvalidOption",
     "ManholeError",
+    "NoHub",
     "NoSuchFrame",
     "NoSuchUnit",
     "NotInstalled",
@@ -43,7 +48,7 @@ class NotInstalled(ManholeError):
 
 
 class InvalidOption(ManholeError, ValueError):
-    """An option of install() has a value that it cannot have.
+    """An option of install(), or of another function, has a value that it cannot have.
 
     :ivar option: the option's name.
     :ivar value: what was given.
@@ -161,3 +166,69 @@ class SuspiciousServer(ManholeError):
         self.path = path
         self.pid = pid
         self.uid = uid
+
+
+class Place(Protocol):
+    """A line of code; a :class:`Frame` is one."""
+
+    @property
+    def file(self) -> str:
+        """The source file."""
+
+    @property
+    def line(self) -> int:
+        """The line's number."""
+
+    @property
+    def function(self) -> str:
+        """The function that it is in."""
+
+
+class NoHub(ManholeError, LookupError):
+    """There is no such hub in this process.
+
+    :ivar which: what was asked for, None for the main thread's.
+    :ivar hubs: what there is, a line each.
+    """
+
+    def __init__(self, which: int | str | None, hubs: Sequence[str]) -> None:
+        asked = "no hub on the main thread, and not just one elsewhere" if which is None else f"no hub {which!r}"
+        if hubs:
+            there = f"there are {'; '.join(hubs)}; choose one by its number, or its thread's name or ident"
+        else:
+            there = "no hub of gevent, eventlet or asyncio runs in this process"
+        super().__init__(f"{asked}: {there}" if hubs or which is not None else there)
+        self.which = which
+        self.hubs = list(hubs)
+
+
+class HubTimeout(ManholeError, TimeoutError):
+    """A function that was to run in a hub has not ended in time.
+
+    :ivar hub: the hub's kind: "gevent", "eventlet" or "asyncio".
+    :ivar timeout: seconds that were waited.
+    :ivar begun: True: it goes on in the hub. False: it had not begun, and never will.
+    :ivar reason: what the hub does instead: "stuck", "stuck in C" or "running" as of a :class:`Hub`, or a sentence;
+        empty if the function has begun.
+    :ivar unit: what the hub runs instead, or what the function runs in; empty where there is none.
+    :ivar file: the source file that this is in, empty if it is not known.
+    :ivar line: the line there, 0 if it is not known.
+    :ivar function: the function's name, empty likewise.
+    """
+
+    def __init__(self, hub: str, timeout: float, begun: bool, reason: str, unit: str, place: Place | None) -> None:
+        self.hub = hub
+        self.timeout = timeout
+        self.begun = begun
+        self.reason = reason
+        self.unit = unit
+        self.file, self.line, self.function = (place.file, place.line, place.function) if place else ("", 0, "")
+        where = (f" in {unit}" if unit else "") + (f", at {self.file}:{self.line} {self.function}" if place else "")
+        if begun:
+            message = f"has begun in the {hub} hub but not ended within {timeout:g} seconds, and goes on{where}"
+        else:
+            message = (
+                f"the {hub} hub did not get to it within {timeout:g} seconds, it was withdrawn and will not run; "
+                f"the hub: {reason}{where}"
+            )
+        super().__init__(message)

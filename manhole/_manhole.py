@@ -172,6 +172,7 @@ class Manhole:
     def begin(self) -> None:
         """What install() does: listen, or wait for a signal that says so."""
         options = self._options
+        compat.load_python_api()
         if options.oneshot_on is not None:
             self._hook(SignalHook(options.oneshot_on, self.handle_oneshot))
         if options.activate_on is not None:
@@ -285,6 +286,7 @@ class Manhole:
         if listener is not None:
             listener.stop()
             self._log(f"no longer listening on {self.socket_path}")
+        compat.release_hub_wakers()
 
     def at_exit(self) -> None:
         """Remove the socket's file, and wait for the clients unless told not to."""
@@ -331,6 +333,7 @@ class Manhole:
             return
         self._pid = os.getpid()
         compat.forget_parents_threads()
+        compat.forget_parents_wakers()
         listener, self._listener = self._listener, None
         self._listening = compat.allocate_lock()
         self._in_oneshot = compat.allocate_lock()

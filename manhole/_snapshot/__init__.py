@@ -4,6 +4,7 @@ from manhole._snapshot._collect import FoundUnit, collect_snapshot, find_unit
 from manhole._snapshot._formats import FORMATS, format_of_path, format_snapshot
 from manhole._snapshot._groups import Group, group_units, select_units
 from manhole._snapshot._model import Deadlock, Frame, Hub, Process, Snapshot, Unit, Wait
+from manhole._snapshot._roots import Roots
 from manhole._snapshot._text import format_headline, format_text
 from manhole._snapshot._verdict import format_verdict
 
@@ -15,6 +16,7 @@ __all__ = [
     "Group",
     "Hub",
     "Process",
+    "Roots",
     "Snapshot",
     "Unit",
     "Wait",

@@ -11,6 +11,7 @@ from manhole.compat import (
 )
 from manhole.compat import _asyncio_waits as asyncio_waits
 from manhole.compat import _thread_waits as thread_waits
+from manhole.compat._async_exceptions import can_raise_in_threads, forget_raised, raise_in_thread
 from manhole.compat._contract import (
     Biographer,
     Explainer,
@@ -22,6 +23,7 @@ from manhole.compat._contract import (
     Runtime,
     Wait,
 )
+from manhole.compat._eventlet_wakers import forget_parents_wakers, release_hub_wakers
 from manhole.compat._greenlets import (
     Slots,
     blind_spots,
@@ -32,7 +34,9 @@ from manhole.compat._greenlets import (
     remembered_roots,
 )
 from manhole.compat._heap import collect_objects, family_of
+from manhole.compat._main_thread_interrupts import interrupt_main_thread, without_interruption
 from manhole.compat._originals import allocate_lock, get_ident, make_poll, monotonic, original_socket_class, sleep
+from manhole.compat._python_api import load_python_api
 from manhole.compat._registry import registry
 from manhole.compat._safely import clean_name, code_name, type_name
 from manhole.compat._threads import (
@@ -67,6 +71,7 @@ __all__ = [
     "asyncio_tasks",
     "asyncio_waits",
     "blind_spots",
+    "can_raise_in_threads",
     "clean_name",
     "code_name",
     "collect_objects",
@@ -75,11 +80,16 @@ __all__ = [
     "find_hubs",
     "forget_dummy_thread",
     "forget_parents_threads",
+    "forget_parents_wakers",
+    "forget_raised",
     "get_ident",
     "greenlet_classes",
     "greenlet_slots",
     "in_stack",
+    "interrupt_main_thread",
+    "known_hubs",
     "leave_thread",
+    "load_python_api",
     "main_thread_ident",
     "make_poll",
     "monotonic",
@@ -87,7 +97,9 @@ __all__ = [
     "oldest_first",
     "original_socket_class",
     "own_threads",
+    "raise_in_thread",
     "registry",
+    "release_hub_wakers",
     "remember_root",
     "remembered_roots",
     "sleep",
@@ -96,6 +108,7 @@ __all__ = [
     "thread_names",
     "thread_waits",
     "type_name",
+    "without_interruption",
 ]
 
 # The more particular first: each greenlet gets its label from the first that knows it.
@@ -104,10 +117,28 @@ RUNTIMES: tuple[Runtime, ...] = (_gevent, _eventlet, _greenlets)
 _HANDLES: tuple[HubHandles, ...] = (_gevent_handles, _eventlet_handles, _asyncio_handles)
 
 
+_known_hubs: dict[int, HubHandle] = {}
+
+
 def find_hubs() -> list[HubHandle]:
-    """Every event loop of this process, whether it is running or not. Goes through all objects: 10 to 50 ns each."""
+    """Every event loop of this process, whether it is running or not. Goes through all objects: 10 to 50 ns each.
+
+    A hub has the same handle each time.
+    """
     makers = {cls: handles.make_handle for handles in _HANDLES for cls in family_of(handles.hub_classes())}
-    return [makers[type(loop)](loop) for loop in collect_objects(set(makers))] if makers else []
+    for loop in collect_objects(set(makers)) if makers else ():
+        known = _known_hubs.get(id(loop))
+        if known is None or known.is_gone():  # another object may have got the same id
+            _known_hubs[id(loop)] = makers[type(loop)](loop)
+    return known_hubs()
+
+
+def known_hubs() -> list[HubHandle]:
+    """Those that find_hubs() has found and that are still there; of no cost."""
+    for ident, handle in list(_known_hubs.items()):
+        if handle.is_gone():
+            _known_hubs.pop(ident, None)
+    return list(_known_hubs.values())
 
 
 def leave_thread() -> None:

@@ -1,13 +1,15 @@
-"""asyncio's event loops, and uvloop's, for the watchdog."""
+"""asyncio's event loops, and uvloop's: what the watchdog asks of them, and running code in them."""
 
 from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from manhole.compat._asyncio import read_loop
 from manhole.compat._contract import HubHandle
+from manhole.compat._safely import type_name
 
 __all__ = ["hub_classes", "make_handle"]
 
@@ -19,10 +21,13 @@ class _Handle:
     """
 
     name = "asyncio"
+    has_tasks = True
 
     def __init__(self, loop: Any) -> None:
         self.ident = id(loop)
+        self.label = type_name(type(loop))
         self._loop = weakref.ref(loop)
+        self._tasks: set[Any] = set()
         self._class: Any = next(cls for cls in hub_classes() if issubclass(type(loop), cls))
 
     def is_gone(self) -> bool:
@@ -36,6 +41,46 @@ class _Handle:
         loop = self._loop()
         if loop is not None and not self._class.is_closed(loop):
             self._class.call_soon_threadsafe(loop, callback)
+
+    call_soon = ping
+
+    def nudge(self) -> None:
+        """Not needed: the loop was woken up for certain."""
+
+    def unit(self) -> int | None:
+        return self.ident
+
+    def thread(self) -> int | None:
+        loop = self._loop()
+        return None if loop is None else read_loop(loop).thread
+
+    def greenlet(self) -> Any:
+        return None
+
+    def is_running(self) -> bool:
+        loop = self._loop()
+        return loop is not None and bool(self._class.is_running(loop))
+
+    def is_current(self) -> bool:
+        running = getattr(sys.modules.get("asyncio.events"), "_get_running_loop", None)
+        loop = self._loop()
+        return loop is not None and running is not None and running() is loop
+
+    def spawn(self, run: Callable[[], Coroutine[Any, Any, None] | None]) -> None:
+        coroutine = run()
+        loop = self._loop()
+        if coroutine is not None and loop is not None:
+            self._tasks.add(task := self._class.create_task(loop, coroutine))  # the loop itself holds no task alive
+            task.add_done_callback(self._tasks.discard)
+
+    def current_unit(self) -> Any:
+        return sys.modules["asyncio.tasks"].current_task(self._loop())
+
+    def throw(self, unit: Any, exception: type[BaseException]) -> None:
+        unit.cancel()
+
+    def why_asleep(self) -> str:
+        return ""
 
 
 def hub_classes() -> Sequence[type]:

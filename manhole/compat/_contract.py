@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any, NamedTuple, Protocol
@@ -129,9 +129,11 @@ class Runtime(Protocol):
 
 
 class HubHandle(Protocol):
-    """An event loop for the watchdog; does not keep it alive. Its methods are for any thread, and wait for nothing."""
+    """An event loop; does not keep it alive. Its methods wait for nothing and, where not said otherwise, are for any
+    thread."""
 
-    name: str
+    name: str  # the library's
+    label: str  # the loop's own, as in snapshots
     ident: int  # id() of the loop, as long as it is not gone
 
     def is_gone(self) -> bool:
@@ -149,9 +151,50 @@ class HubHandle(Protocol):
         :raises Exception: if the loop is just being closed.
         """
 
+    def unit(self) -> int | None:
+        """The ident that the hub has in snapshots."""
+
+    def thread(self) -> int | None:
+        """The ident of the loop's thread, None if the library has not recorded it."""
+
+    def greenlet(self) -> Any:
+        """The greenlet that runs the loop, for where thread() does not know; None if there is none."""
+
+    def is_running(self) -> bool:
+        """Whether a thread runs the loop, as far as can be told: False only if none does."""
+
+    def is_current(self) -> bool:
+        """Whether the calling thread is the loop's."""
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        """Have *callback* called on the loop's thread, once, as ping() does; an idle loop is woken up if it can be.
+
+        :raises Exception: if the loop is just being closed, or the process has no descriptor left to wake it with.
+        """
+
+    def nudge(self) -> None:
+        """Once more try to wake the loop for what call_soon() has left there; for callbacks that are late."""
+
+    def spawn(self, run: Callable[[], Coroutine[Any, Any, None] | None]) -> None:
+        """Have *run* called in a unit of its own, or await the coroutine that it returns in one. In a callback only.
+
+        :param run: must raise nothing. Returns a coroutine only where has_tasks is true.
+        """
+
+    has_tasks: bool  # whether a unit is a task that awaits, rather than a greenlet
+
+    def current_unit(self) -> Any:
+        """The greenlet or task that calls; None where a callback does. On the loop's thread."""
+
+    def throw(self, unit: Any, exception: type[BaseException]) -> None:
+        """Raise *exception*, or its like, in a suspended unit of the loop. In a callback only."""
+
+    def why_asleep(self) -> str:
+        """Why an idle loop could not be woken up, in words for a message; empty if that is not so."""
+
 
 class HubHandles(Protocol):
-    """The hubs of one kind, for the watchdog. A module fulfils it."""
+    """The hubs of one kind. A module fulfils it."""
 
     def hub_classes(self) -> Sequence[type]:
         """Their classes that are loaded at this moment; subclasses count too."""

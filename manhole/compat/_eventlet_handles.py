@@ -1,4 +1,4 @@
-"""eventlet's hubs for the watchdog."""
+"""eventlet's hubs: what the watchdog asks of them, and running code in them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from manhole.compat._contract import HubHandle
+from manhole.compat._eventlet_wakers import known_thread, waker_of
 from manhole.compat._greenlets import greenlet_slots
 from manhole.compat._heap import family_of
 from manhole.compat._safely import attributes_of
@@ -20,7 +21,8 @@ __all__ = ["hub_classes", "make_handle"]
 class _Handle:
     """An eventlet hub. Nothing from outside wakes one without listeners, so an idle one has to be seen to be so."""
 
-    name = "eventlet"
+    name = label = "eventlet"
+    has_tasks = False
 
     def __init__(self, hub: Any) -> None:
         self.ident = id(hub)
@@ -32,8 +34,7 @@ class _Handle:
     def is_at_rest(self) -> bool:
         """Whether the hub's greenlet is the one that its thread runs, and a thread is where hubs wait."""
         slots = greenlet_slots()
-        hub = self._hub()
-        greenlet = None if hub is None else attributes_of(hub).get("greenlet")
+        greenlet = self.greenlet()
         if slots is None or greenlet is None or not slots.active(greenlet):
             return True  # nobody runs it
         if slots.top_frame(greenlet) is not None:
@@ -47,6 +48,57 @@ class _Handle:
         if hub is not None and base is not None:
             # Appends to a list, which the loop looks at when it comes round.
             base.schedule_call_global(hub, 0, callback)
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        hub = self._hub()
+        if hub is not None:
+            waker_of(hub).call_soon(hub, callback)
+
+    def nudge(self) -> None:
+        hub = self._hub()
+        if hub is not None:
+            waker_of(hub).nudge(hub)
+
+    def greenlet(self) -> Any:
+        hub = self._hub()
+        return None if hub is None else attributes_of(hub).get("greenlet")
+
+    def unit(self) -> int | None:
+        greenlet = self.greenlet()
+        return None if greenlet is None else id(greenlet)
+
+    def thread(self) -> int | None:
+        """Known once a callback was called."""
+        hub = self._hub()
+        return None if hub is None else known_thread(hub)
+
+    def is_running(self) -> bool:
+        slots = greenlet_slots()
+        greenlet = self.greenlet()
+        return slots is not None and greenlet is not None and not slots.dead(greenlet)
+
+    def is_current(self) -> bool:
+        hub = self._hub()
+        local = getattr(sys.modules.get("eventlet.hubs"), "_threadlocal", None)
+        return hub is not None and getattr(local, "hub", None) is hub
+
+    def spawn(self, run: Callable[[], object]) -> None:
+        hub = self._hub()
+        if hub is not None:
+            # A child of the hub switches back to it, into the callback, when it waits or ends.
+            sys.modules["eventlet.greenthread"].GreenThread(hub.greenlet).switch(run, (), {})
+
+    def current_unit(self) -> Any:
+        return sys.modules["greenlet"].getcurrent()
+
+    def throw(self, unit: Any, exception: type[BaseException]) -> None:
+        unit.throw(exception)
+
+    def why_asleep(self) -> str:
+        hub = self._hub()
+        if hub is None or not self.is_at_rest() or waker_of(hub).has_woken:
+            return ""
+        return "it sleeps until its next timer or event, and cannot be woken from outside before it has come round once"
 
 
 def _wait_codes() -> set[CodeType]:

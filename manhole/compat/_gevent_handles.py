@@ -1,4 +1,4 @@
-"""gevent's hubs for the watchdog."""
+"""gevent's hubs: what the watchdog asks of them, and running code in them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,24 @@ from types import GetSetDescriptorType
 from typing import Any
 
 from manhole.compat._contract import HubHandle
-from manhole.compat._safely import attributes_of
+from manhole.compat._originals import get_ident
+from manhole.compat._safely import attributes_of, clean_name
 
 __all__ = ["hub_classes", "make_handle"]
+
+# What a dump shows as the name of a greenlet that was asked for from outside.
+CALL_NAME = "manhole.in_hub"
 
 
 class _Handle:
     """A gevent Hub: a callback from another thread wakes its loop."""
 
     name = "gevent"
+    has_tasks = False
 
     def __init__(self, hub: Any) -> None:
         self.ident = id(hub)
+        self.label = clean_name(attributes_of(hub).get("name")) or "gevent"
         self._hub = weakref.ref(hub)
         self._thread = attributes_of(hub).get("thread_ident")
 
@@ -35,6 +41,40 @@ class _Handle:
         hub = self._hub()
         if hub is not None:
             _loop_of(hub).run_callback_threadsafe(callback)
+
+    call_soon = ping
+
+    def nudge(self) -> None:
+        """Not needed: the loop was woken up for certain."""
+
+    def unit(self) -> int | None:
+        return self.ident
+
+    def thread(self) -> int | None:
+        return self._thread if type(self._thread) is int else None
+
+    def greenlet(self) -> Any:
+        return self._hub()
+
+    def is_running(self) -> bool:
+        return self._thread in sys._current_frames()
+
+    def is_current(self) -> bool:
+        return self._thread == get_ident()
+
+    def spawn(self, run: Callable[[], object]) -> None:
+        greenlet = sys.modules["gevent.greenlet"].Greenlet(run)
+        greenlet.name = CALL_NAME
+        greenlet.start()  # the hub runs it after this callback, which must not switch
+
+    def current_unit(self) -> Any:
+        return sys.modules["greenlet"].getcurrent()
+
+    def throw(self, unit: Any, exception: type[BaseException]) -> None:
+        unit.throw(exception)
+
+    def why_asleep(self) -> str:
+        return ""
 
 
 def _loop_of(hub: Any) -> Any:
