@@ -8,6 +8,8 @@ from typing import Protocol
 __all__ = [
     "AlreadyInstalled",
     "AuditFailed",
+    "BadCommand",
+    "CannotThrow",
     "ConfigurationConflict",
     "HubTimeout",
     "InvalidOption",
@@ -69,6 +71,28 @@ class ConfigurationConflict(ManholeError, ValueError):
     def __init__(self, options: tuple[str, ...], reason: str) -> None:
         super().__init__(f"{' and '.join(options)}: {reason}")
         self.options = options
+
+
+class BadCommand(ManholeError):
+    """A %command of a session that is not there, or is not used as it has to be.
+
+    :ivar command: what was typed.
+    """
+
+    def __init__(self, command: str, reason: str) -> None:
+        super().__init__(reason)
+        self.command = command
+
+
+class CannotThrow(ManholeError):
+    """No exception can be raised in that unit from outside.
+
+    :ivar ident: the unit's.
+    """
+
+    def __init__(self, ident: int, reason: str) -> None:
+        super().__init__(f"nothing can be thrown into the unit {ident:#x}: {reason}")
+        self.ident = ident
 
 
 class NoSuchUnit(ManholeError):

@@ -7,6 +7,7 @@ from manhole._snapshot._model import Deadlock, Frame, Hub, Process, Snapshot, Un
 from manhole._snapshot._roots import Roots
 from manhole._snapshot._text import format_headline, format_text
 from manhole._snapshot._verdict import format_verdict
+from manhole._snapshot._words import name_unit
 
 __all__ = [
     "FORMATS",
@@ -28,5 +29,6 @@ __all__ = [
     "format_text",
     "format_verdict",
     "group_units",
+    "name_unit",
     "select_units",
 ]
