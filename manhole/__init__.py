@@ -3,7 +3,6 @@
 from manhole._dump import dump_stacktraces
 from manhole._errors import (
     AlreadyInstalled,
-    AuditFailed,
     ConfigurationConflict,
     HubTimeout,
     InvalidOption,
@@ -25,7 +24,6 @@ from manhole._version import __version__
 
 __all__ = [
     "AlreadyInstalled",
-    "AuditFailed",
     "ConfigurationConflict",
     "Deadlock",
     "Frame",

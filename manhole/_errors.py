@@ -8,11 +8,15 @@ from typing import Protocol
 __all__ = [
     "AlreadyInstalled",
     "AuditFailed",
+    "BadCommand",
+    "CannotThrow",
     "ConfigurationConflict",
     "HubTimeout",
     "InvalidOption",
     "ManholeError",
     "NoHub",
+    "NoSuchFrame",
+    "NoSuchUnit",
     "NotInstalled",
     "PathInUse",
     "StartFailed",
@@ -67,6 +71,58 @@ class ConfigurationConflict(ManholeError, ValueError):
     def __init__(self, options: tuple[str, ...], reason: str) -> None:
         super().__init__(f"{' and '.join(options)}: {reason}")
         self.options = options
+
+
+class BadCommand(ManholeError):
+    """A %command of a session that is not there, or is not used as it has to be.
+
+    :ivar command: what was typed.
+    """
+
+    def __init__(self, command: str, reason: str) -> None:
+        super().__init__(reason)
+        self.command = command
+
+
+class CannotThrow(ManholeError):
+    """No exception can be raised in that unit from outside.
+
+    :ivar ident: the unit's.
+    """
+
+    def __init__(self, ident: int, reason: str) -> None:
+        super().__init__(f"nothing can be thrown into the unit {ident:#x}: {reason}")
+        self.ident = ident
+
+
+class NoSuchUnit(ManholeError):
+    """No thread, greenlet or task of this process has that ident, or it has none any more.
+
+    :ivar ident: what was asked for.
+    """
+
+    def __init__(self, ident: int) -> None:
+        super().__init__(
+            f"no thread, greenlet or task has the id {ident:#x} ({ident}); it may have ended since: "
+            "a new dump shows those that there are"
+        )
+        self.ident = ident
+
+
+class NoSuchFrame(ManholeError):
+    """A unit's stack has no frame of that number.
+
+    :ivar ident: the unit's.
+    :ivar number: what was asked for.
+    :ivar count: how many frames there are.
+    """
+
+    def __init__(self, ident: int, number: int, count: int) -> None:
+        there = f"its frames are 0 (outermost) to {count - 1}" if count else "it has no frame to show"
+        super().__init__(f"the unit {ident:#x} has no frame {number}; {there}")
+        self.ident = ident
+        self.number = number
+        self.count = count
 
 
 class PathInUse(ManholeError):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from manhole import compat
-from manhole._errors import InvalidOption
+from manhole._errors import InvalidOption, NoSuchUnit
 from manhole._snapshot._deadlocks import find_deadlocks
 from manhole._snapshot._explaining import Explaining
 from manhole._snapshot._greenlets import Greenlets, running_now
@@ -21,7 +21,7 @@ from manhole._snapshot._roots import Roots
 from manhole._snapshot._stacks import Position, read_moment, without_own
 from manhole._snapshot._tasks import Tasks
 
-__all__ = ["collect_snapshot"]
+__all__ = ["FoundUnit", "collect_snapshot", "find_unit"]
 
 _STATES = ("running", "suspended", "not started", "finished")
 
@@ -43,7 +43,37 @@ def collect_snapshot(*, finished: bool = False, samples: int = 3, within: float 
         raise InvalidOption("samples", samples, "a number from 1 on")
     if type(within) not in (int, float) or not 0 <= within <= 3600:
         raise InvalidOption("within", within, "seconds from 0 to 3600")
-    return _Collection(Pace()).collect(finished, samples, within)
+    return _Collection(Pace(), compat.registry.is_active).collect(finished, samples, within)
+
+
+class FoundUnit(NamedTuple):
+    """A unit that was looked for by its ident. Let go of it soon.
+
+    unit: what a snapshot says of it.
+    thing: the greenlet or task itself, None for a thread.
+    snapshot: that snapshot.
+    """
+
+    unit: Unit
+    thing: Any
+    snapshot: Snapshot
+
+
+def find_unit(ident: int) -> FoundUnit:
+    """The thread, greenlet or task that a snapshot shows under *ident*, finished ones too.
+
+    :raises NoSuchUnit: if there is none.
+
+    Takes as long as a snapshot, and may be called wherever that may.
+    """
+    # gevent's registry may not know it, and somebody who asks for one unit by its ident wants it found.
+    registered = compat.registry.is_active and ident in compat.registry.greenlets()
+    collection = _Collection(Pace(), registered)
+    snapshot = collection.collect(with_finished=True, samples=1, within=0)
+    unit = next((unit for unit in snapshot.units if unit.ident == ident), None)
+    if unit is None:
+        raise NoSuchUnit(ident)
+    return FoundUnit(unit, None if unit.kind == "thread" else collection.find(ident), snapshot)
 
 
 def _in_order(units: Sequence[Unit], threads: Sequence[int]) -> list[Unit]:
@@ -71,14 +101,17 @@ class _Found(NamedTuple):
 
 
 class _Collection:
-    """One pass; its object dies with it, and with it every reference into the application."""
+    """One pass; its object dies with it, and with it every reference into the application.
 
-    def __init__(self, pace: Pace) -> None:
+    :param registered: whether to take the greenlets that gevent has told of, and not to look through the heap.
+    """
+
+    def __init__(self, pace: Pace, registered: bool) -> None:
         self.slots = compat.greenlet_slots()
         if compat.get_ident() not in compat.own_threads:
             compat.remember_root()
         self.unseen = compat.blind_spots()
-        if compat.registry.is_active:
+        if registered:
             found = _find_registered()
             self.unseen.append(
                 "track_greenlets is on: asyncio's tasks and greenlets that gevent has not spawned are not looked for, "
@@ -128,6 +161,11 @@ class _Collection:
             finished=self.tasks.finished + (len(self.greenlets.finished) if self.greenlets is not None else 0),
             unseen=tuple(self.unseen),
         )
+
+    def find(self, ident: int) -> Any:
+        """The greenlet or task with that ident."""
+        greenlet = self.greenlets.find(ident) if self.greenlets is not None else None
+        return self.tasks.find(ident) if greenlet is None else greenlet
 
     def _greenlet_hubs(self) -> Iterator[WatchedHub]:
         """Of gevent and eventlet."""

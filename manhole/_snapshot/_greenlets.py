@@ -96,6 +96,10 @@ class Greenlets:
         alike = [greenlet for greenlet in greenlets if self.label(greenlet, ())[0].name in names]
         return alike[0] if len(alike) == 1 else None
 
+    def find(self, ident: int) -> Any:
+        """The greenlet with that ident, None if there is none."""
+        return next((one for one in (*self.unfinished, *self.finished) if id(one) == ident), None)
+
     def is_running(self, greenlet: Any) -> bool:
         """Whether *greenlet* ran at the instant of the snapshot."""
         return id(greenlet) in self._running

@@ -12,19 +12,31 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import accumulate, chain, dropwhile, repeat, takewhile
+from itertools import accumulate, chain, dropwhile, repeat, takewhile, tee
 from operator import attrgetter, is_, methodcaller
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 from manhole.compat import in_stack
 
-__all__ = ["Moment", "Position", "are_none", "read_moment", "read_stack", "without_own"]
+__all__ = [
+    "Level",
+    "Moment",
+    "Position",
+    "are_none",
+    "frame_of_thread",
+    "iterate_levels",
+    "read_moment",
+    "read_stack",
+    "without_own",
+]
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 # Where a frame is: its code and f_lasti. Which line that is takes a look into a table, once for all frames there.
 Position = tuple[CodeType, int]
+# A frame, and where it was when it was read.
+Level = tuple[FrameType, Position]
 
 _read_position = attrgetter("f_code", "f_lasti")
 _is_none = partial(is_, None)
@@ -37,16 +49,35 @@ class Moment(NamedTuple):
     answers: list[list[Any]]  # to each question
 
 
-def _walks(frames: Iterable[FrameType]) -> Iterator[Iterator[Position]]:
-    """For each frame an iterator along its callers; nothing is read before it is consumed."""
+def _callers(frames: Iterable[FrameType]) -> Iterator[Iterator[FrameType]]:
+    """For each frame an iterator over it and its callers; nothing is read before it is consumed."""
     chains = map(accumulate, map(chain, zip(frames), repeat(repeat("f_back"))), repeat(getattr))
-    return map(map, repeat(_read_position), map(takewhile, repeat(in_stack), chains))
+    return map(takewhile, repeat(in_stack), chains)
+
+
+def _walks(frames: Iterable[FrameType]) -> Iterator[Iterator[Position]]:
+    """The same as positions."""
+    return map(map, repeat(_read_position), _callers(frames))
 
 
 def read_stack(get_frame: Callable[[Any], FrameType | None], unit: Any) -> list[Position]:
     """The stack of *unit*, innermost first; empty if `get_frame(unit)` is None."""
     stacks = list(map(list, _walks(filter(None, map(get_frame, (unit,))))))
     return stacks[0] if stacks else []
+
+
+def frame_of_thread(ident: int) -> Iterator[FrameType | None]:
+    """An iterator, in C, over the one innermost frame of a thread, None if there is no such thread."""
+    return map(methodcaller("get", ident), map(methodcaller("__call__"), (sys._current_frames,)))
+
+
+def iterate_levels(frames: Iterable[FrameType | None]) -> Iterator[Level]:
+    """An iterator, in C, over one stack, innermost first. Let go of the levels soon: they keep all variables alive.
+
+    :param frames: an iterator, in C, over its innermost frame, or over None.
+    """
+    some, same = tee(chain.from_iterable(_callers(filter(None, frames))))
+    return zip(some, map(_read_position, same))  # noqa: B905 - without a keyword, to be C on PyPy too
 
 
 def are_none(values: Iterable[Any]) -> Iterator[bool]:

@@ -27,6 +27,10 @@ class Tasks:
         self._read = compat.asyncio_tasks.make_task_reader()
         self.finished = 0
 
+    def find(self, ident: int) -> Any:
+        """The task with that ident, None if there is none."""
+        return next((task for task in self._tasks if id(task) == ident), None)
+
     def running_coroutine(self, loop: Any) -> tuple[Any, int] | None:
         """The coroutine of the task that *loop* runs, and the task's ident; None if there is none that tells."""
         for task in self._tasks:

@@ -24,7 +24,7 @@ from manhole._snapshot._words import (
     name_unit,
 )
 
-__all__ = ["describe_wait", "format_text"]
+__all__ = ["describe_wait", "format_headline", "format_text"]
 
 # How many different names of a group are shown. Arbitrary.
 MAX_NAMES = 4
@@ -68,6 +68,14 @@ def format_text(
     return iter(lines if len(lines) <= max_lines else text.few_lines(max_lines))
 
 
+def format_headline(unit: Unit, snapshot: Snapshot) -> list[str]:
+    """What a full dump has above a unit's stack.
+
+    :param snapshot: what the unit is of.
+    """
+    return _Text(snapshot, True, None, False, snapshot).headline(unit)
+
+
 class _Block(NamedTuple):
     """Lines that are shown together or not at all, and what they show."""
 
@@ -106,6 +114,13 @@ class _Text:
                     yield from self._group_lines(group)
                     yield from self.stacks.all_of(group.frames)
         yield ""
+
+    def headline(self, unit: Unit) -> list[str]:
+        """What stands above the unit's stack where it is shown by itself."""
+        if unit.kind != "thread":
+            return self._headline(unit, f", of {self._thread_name(unit.thread)}")
+        waits = [f"    waits for {describe_wait(unit.wait, self.names)}"] if unit.wait is not None else []
+        return [*self._header(self.whole.process.pid, unit.ident, unit.name), *map(escape, waits)]
 
     def few_lines(self, limit: int) -> Iterator[str]:
         """At most *limit* of it: the summary, the threads, the largest groups, and what is missing."""

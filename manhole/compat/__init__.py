@@ -55,10 +55,12 @@ from manhole.compat._threads import (
     thread_ident,
     thread_names,
 )
+from manhole.compat._throwing import THROWERS
 
 __all__ = [
     "ALL_SIGNALS",
     "RUNTIMES",
+    "THROWERS",
     "Biographer",
     "Explainer",
     "HubHandle",

@@ -27,6 +27,7 @@ __all__ = [
     "is_loop_code",
     "loop_classes",
     "make_task_reader",
+    "read_coroutine",
     "read_loop",
     "task_classes",
 ]
@@ -122,7 +123,9 @@ def make_task_reader() -> Callable[[Any], TaskFacts]:
             )
         get_state, get_loop, get_coroutine, get_source, get_name = getters[cls]
         coroutine = get_coroutine(task)
-        positions, innermost = _read_chain(coroutine)
+        levels = read_coroutine(coroutine)
+        positions = [position for _frame, position in levels]
+        innermost = levels[-1][0] if levels else None
         if get_state(task) not in (None, "PENDING"):  # None: the Python class keeps the first state for itself
             state = "finished"
         elif _is_running(coroutine):
@@ -150,18 +153,17 @@ def _is_running(coroutine: Any) -> bool:
     return kind is GeneratorType and _generator_runs(coroutine)
 
 
-def _read_chain(awaitable: Any) -> tuple[list[tuple[CodeType, int]], FrameType | None]:
-    positions: list[tuple[CodeType, int]] = []
-    innermost = None
-    while len(positions) < MAX_DEPTH:
+def read_coroutine(awaitable: Any) -> list[tuple[FrameType, tuple[CodeType, int]]]:
+    """The frame, and its code and f_lasti, of each level of what a task runs, outermost first. Let go of it soon."""
+    levels: list[tuple[FrameType, tuple[CodeType, int]]] = []
+    while len(levels) < MAX_DEPTH:
         getters = _AWAITABLES.get(type(awaitable))
         frame = getters[0](awaitable) if getters else None
         if getters is None or frame is None:
             break
-        positions.append((frame.f_code, frame.f_lasti))
-        innermost = frame
+        levels.append((frame, (frame.f_code, frame.f_lasti)))
         awaitable = getters[1](awaitable)
-    return positions, innermost
+    return levels
 
 
 def coroutine_name(coroutine: Any) -> str:
