@@ -15,12 +15,16 @@ class ScriptedServer:
 
     :ivar pieces: what each client gets after the answer to its hello, one send each; then the end.
     :ivar answer: members of the answer to hello, beside what is right.
+    :ivar before: what stands before that answer.
+    :ivar answers: whether hello is answered at all.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.pieces: Iterable[bytes] = ()
         self.answer: dict[str, object] = {}
+        self.before = b""
+        self.answers = True
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen(5)
@@ -51,9 +55,11 @@ class ScriptedServer:
             data += conn.recv(65536)
         token = json.loads(data)["token"]
         answer = {"manhole": 1, "pid": 1, "session": 1, "mode": "messages", "token": token, **self.answer}
-        conn.sendall(json.dumps(answer).encode() + b"\n")
-        for piece in self.pieces:
-            conn.sendall(piece)
+        conn.sendall(self.before)
+        if self.answers:
+            conn.sendall(json.dumps(answer).encode() + b"\n")
+            for piece in self.pieces:
+                conn.sendall(piece)
         conn.shutdown(socket.SHUT_WR)
         while conn.recv(65536):
             pass
