@@ -235,7 +235,7 @@ def as_data(error: BaseException) -> dict[str, Any]:
     trace = error.__traceback__.tb_next
     while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
         trace = trace.tb_next
-    frames = traceback.extract_tb(trace)
+    frames = [frame for frame in traceback.extract_tb(trace) if frame.filename != __file__]
     return {
         "type": type(error).__name__,
         "module": type(error).__module__,
@@ -289,7 +289,7 @@ def serve(path: str) -> None:
             # The answer stands behind whatever was sent before hello was read.
             conn.sendall(b'a greeting {"manhole": 1}\n>>> \n' + json.dumps(answer).encode() + b"\n")
             session = Session(conn, number)
-            session.mirrors = hello["mirror"]
+            session.mirrors = hello.get("mirror", False)
             signal.signal(signal.SIGINT, session.on_interrupt)
             thread = threading.Thread(target=session.listen, args=(lines,))
             thread.start()
