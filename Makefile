@@ -125,5 +125,5 @@ bench:
 	@touch $@
 
 clean:
-	rm -rf .cache .tox .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .cache .tox .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -19,9 +19,8 @@ from manhole.client._status import ExitStatus, Failure
 __all__ = ["PROTOCOL", "say_hello"]
 
 PROTOCOL = 1
-# What a server may send before it answers, a greeting and a copy of the application's output. Arbitrary; bounds what a
-# listener can make us read that is no manhole.
-MAX_BEFORE_ANSWER = 64 * 1024 * 1024
+# Bytes; the answer is shorter. Of a longer line no more than its end is kept.
+MAX_ANSWER = 65536
 
 
 def say_hello(
@@ -42,7 +41,6 @@ def say_hello(
     except ConnectionError:
         pass  # refused already; the reason can still be read
     data = receive_first(sock, target, deadline)
-    skipped = 0
     while True:
         *lines, rest = data.split(b"\n")
         for number, line in enumerate(lines):
@@ -52,8 +50,8 @@ def say_hello(
             if line.startswith(b"manhole: "):
                 reason = line.decode("utf-8", "replace").removeprefix("manhole: ")
                 raise Failure(ExitStatus.LOST, f"{target.name} does not understand this client: {reason}")
-        skipped += len(data) - len(rest)
-        if skipped + len(rest) > MAX_BEFORE_ANSWER or not is_readable(sock, deadline - time.monotonic()):
+        left = deadline - time.monotonic()
+        if left <= 0 or not is_readable(sock, left):
             raise Failure(
                 ExitStatus.NO_ANSWER,
                 f"{target.name} does not answer as a manhole does; wait with a longer timeout, "
@@ -62,7 +60,7 @@ def say_hello(
         received = receive(sock, target)
         if not received:
             raise Failure(ExitStatus.LOST, f"{target.name} closed the connection at once; see whether it still runs")
-        data = rest + received
+        data = rest[-MAX_ANSWER:] + received
 
 
 def _parse_answer(line: bytes, token: str) -> dict[str, Any] | None:

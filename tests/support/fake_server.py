@@ -179,6 +179,11 @@ def flood(conn: socket.socket) -> None:
         conn.sendall(b"flood\n" * 1000)
 
 
+def flood_greeting(conn: socket.socket) -> None:
+    while True:
+        conn.sendall(b"flood " * 1000)
+
+
 def refuse(conn: socket.socket) -> None:
     conn.sendall(b"manhole: refused: this one is for somebody else\n")
 
@@ -202,6 +207,7 @@ BEHAVIOURS = {
     "echo": echo,
     "amplify": amplify,
     "flood": flood,
+    "flood_greeting": flood_greeting,
     "refuse": refuse,
     "unknown_version": unknown_version,
     "silent": silent,
