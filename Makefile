@@ -69,7 +69,7 @@ found:
 FACTORS = $(subst .,,$(subst python,py,$(FOUND)))
 # All environments of an interpreter, or the one that has all libraries.
 test_envs = $(FACTORS:%=-f %)
-smoke_envs = $(FACTORS:%=-e %-threads) -- tests/smoke
+smoke_envs = $(FACTORS:%=-e %-threads) -- -n 0 tests/smoke
 
 # tox is asked for what was found and not allowed to skip any, so that none is left out in silence.
 test smoke: .cache/test/ready

@@ -13,7 +13,8 @@ from types import CodeType, GetSetDescriptorType
 from typing import Any
 
 from manhole.compat._contract import Biographer, Label, Labeller, Origin
-from manhole.compat._gevent_waits import make_explainer, primitives
+from manhole.compat._gevent_primitives import primitives
+from manhole.compat._gevent_waits import make_explainer
 from manhole.compat._heap import family_of
 from manhole.compat._safely import attributes_getter, attributes_of, clean_name, function_name, type_name
 

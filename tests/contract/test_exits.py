@@ -6,7 +6,7 @@ import pytest
 from harness import RUNTIME, Patient, conversation
 
 # Races at the interpreter's end are rare: a release is tried with 200, a run of the suite with a few.
-COUNT = int(os.environ.get("MANHOLE_TEST_EXITS", "5"))
+COUNT = int(os.environ.get("MANHOLE_TEST_EXITS", "3"))
 
 # What the session is doing when the process ends, by its last line before the answer stops.
 DOING = {
