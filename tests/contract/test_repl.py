@@ -216,7 +216,21 @@ def test_hello_may_come_late(patient: Patient) -> None:
     assert answer[2:] == ["2"]
 
 
-@pytest.mark.parametrize("fields", [{"manhole": 99}, {"manhole": True}, {"mode": "x"}, {"greeting": "no"}, {"token": 1}, {"prompt": None}, {"mirror": 0}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"manhole": 99},
+        {"manhole": True},
+        {"mode": "x"},
+        {"greeting": "no"},
+        {"token": 1},
+        {"prompt": None},
+@pytest.mark.parametrize(
+    "fields",
+    [],
+)
+    ],
+)
 def test_a_hello_that_is_wrong_is_told_so(patient: Patient, fields: dict[str, object]) -> None:
     with patient.connect() as client:
         client.send(hello(**fields))
