@@ -19,7 +19,8 @@ from manhole.compat import HubHandle
 __all__ = ["COMMANDS", "Command", "Session", "is_command", "run_command"]
 
 # "%hub 1 EXPRESSION", "%hub thread=NAME EXPRESSION": what chooses the hub.
-_CHOICE = re.compile(r"""(?:(?P<number>\d+)|thread=(?P<name>"[^"]*"|'[^']*'|\S+))(?:\s+|$)""")
+_CHOICE = re.compile(r"""(?:(?P<number>[0-9]{1,20})|thread=(?P<name>"[^"]*"|'[^']*'|\S+))(?:\s+|$)""")
+_IDENT = re.compile("[0-9]{1,20}")
 _EXCEPTION = re.compile(r"""(?P<name>\w+)\s*(?:\(\s*(?P<text>"[^"]*"|'[^']*')?\s*\))?""")
 
 
@@ -211,7 +212,7 @@ def _hub(session: Session, rest: str) -> None:
             which = int(match["number"])
         else:
             name = name[1:-1] if name[0] in "'\"" else name
-            which = int(name) if name.isdecimal() else name
+            which = int(name) if _IDENT.fullmatch(name) else name
     hub = find_hub(which)
     if rest:
         session.run_in_hub(rest, hub)
@@ -281,7 +282,9 @@ COMMANDS = {
         is_harmless=True,
     ),
     "greenlet": Command(
-        "ID", "All of one greenlet, task or thread: its stack with variables, where it was spawned.", _greenlet
+        "ID",
+        "All of one greenlet, task or thread, by the id that %dump full shows: its stack with variables, its origin.",
+        _greenlet,
     ),
     "locals": Command("ID FRAME", "All variables of one frame, by its number in %greenlet.", _locals),
     "throw": Command(

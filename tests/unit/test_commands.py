@@ -1,13 +1,16 @@
 """The %commands: how they are used, what they ask of the session, and what a wrong one says."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import hypothesis
+import hypothesis.strategies as some
 import pytest
 
 from manhole import _commands, compat
 from manhole._commands import COMMANDS, is_command, run_command
-from manhole._errors import BadCommand, CannotThrow, InvalidOption, NoSuchUnit
+from manhole._errors import BadCommand, CannotThrow, InvalidOption, ManholeError, NoSuchUnit
 
 
 class FakeSession:
@@ -216,6 +219,8 @@ def test_exceptions_are_thrown(
         ('%hub thread="Thread 1" f()', ("run_in_hub", "f()", "Thread 1")),
         ("%hub thread = 1", ("run_in_hub", "thread = 1", None)),
         ("%hub 1.5", ("run_in_hub", "1.5", None)),
+        (f"%hub {'9' * 5000}", ("run_in_hub", "9" * 5000, None)),
+        (f"%hub thread={'9' * 5000}", ("set_hub", "9" * 5000)),
         ("%hub 12+3", ("run_in_hub", "12+3", None)),
     ],
 )
@@ -273,3 +278,30 @@ def test_mirror_and_more(session: FakeSession) -> None:
 def test_a_thread_cannot_be_thrown_into(session: FakeSession) -> None:
     with pytest.raises(CannotThrow, match="only greenlets and tasks"):
         run_command(f"%kill {compat.get_ident()}", session)
+
+
+def test_every_command_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "session.md").read_text()
+    for name, command in COMMANDS.items():
+        assert f"\n### %{name} {command.usage}".rstrip() + "\n" in text
+        assert f">>> %{name}" in text
+
+
+@pytest.mark.usefixtures("hubs")
+def test_an_arbitrary_line_is_no_error_but_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_commands, "dump_stacktraces", lambda file, **options: None)
+    monkeypatch.setattr(_commands, "format_unit", lambda ident: iter(()))
+    monkeypatch.setattr(_commands, "format_locals", lambda ident, number: iter(()))
+    monkeypatch.setattr(_commands, "throw", lambda ident, error: SimpleNamespace(kind="Task", name="", ident=ident))
+    names = some.sampled_from([*COMMANDS, ""])
+    words = some.lists(some.text(max_size=8) | some.sampled_from(["0x1", "1", "thread=", "'", "full", "KeyError("]))
+
+    @hypothesis.settings(max_examples=300, deadline=None, database=None)
+    @hypothesis.given(names, words)
+    def check(name: str, words: list[str]) -> None:
+        try:
+            run_command(" ".join([f"%{name}", *words]), FakeSession())
+        except ManholeError:
+            pass
+
+    check()

@@ -5,6 +5,8 @@ import types
 from collections import OrderedDict
 from typing import Any
 
+import hypothesis
+import hypothesis.strategies as some
 import pytest
 
 from manhole._complete import MAX_MATCHES, MAX_TEXT, complete
@@ -279,8 +281,6 @@ def test_nothing_is_kept_alive(names: dict[str, Any]) -> None:
 
 
 def test_arbitrary_text_is_no_error(names: dict[str, Any]) -> None:
-    hypothesis = pytest.importorskip("hypothesis")
-    some = hypothesis.strategies
     words = ["'''", '"""', "hostile", "table", "slots", "key", "own", "mapping"]
     pieces = some.sampled_from([*"'\"[](){}.\\\n #=f", *words])
 
