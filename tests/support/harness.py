@@ -23,7 +23,7 @@ DEADLINE = float(os.environ.get("MANHOLE_TEST_DEADLINE", "30"))
 PROMPT = b">>> "
 # How a program's connection begins; see manhole/_hello.py.
 HELLO_PREFIX = b'{"manhole":'
-HELLO = HELLO_PREFIX + b' 0, "greeting": false}\n'
+HELLO = HELLO_PREFIX + b' 1, "greeting": false}\n'
 
 
 class Patient:
