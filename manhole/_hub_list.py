@@ -89,13 +89,11 @@ def _list(handles: Sequence[compat.HubHandle]) -> list[ListedHub]:
     # In C: a variable with the frames, this function's among them, would be a ring that keeps them all.
     order = compat.oldest_first(list(sys._current_frames()))
     rank = {ident: position for position, ident in enumerate(sorted(order, key=lambda ident: ident != main))}
-    there = [
-        handle
-        for handle in handles
-        if handle.is_running()
-        and (threads[handle.ident] is None or threads[handle.ident] in rank)
-        and threads[handle.ident] not in compat.own_threads
-    ]
+    there = [handle for handle in handles if handle.is_running() and threads[handle.ident] not in compat.own_threads]
+    open_threads = set(rank).difference(compat.own_threads, (threads[handle.ident] for handle in there))
+    if not open_threads:  # each thread of the application has one: another is of a thread of ours, or of one that ended
+        there = [handle for handle in there if threads[handle.ident] is not None]
+    there = [handle for handle in there if threads[handle.ident] is None or threads[handle.ident] in rank]
 
     def place(handle: compat.HubHandle) -> tuple[int, bool]:
         # eventlet's hub on asyncio is before the loop that it has beneath.
@@ -122,7 +120,6 @@ def _threads_of(handles: Sequence[compat.HubHandle]) -> dict[int, int | None]:
     open_handles = [handle for handle in handles if threads[handle.ident] is None]
     greenlets = {handle.ident: greenlet for handle in open_handles if (greenlet := handle.greenlet()) is not None}
     if slots is not None and greenlets:
-        alive = set(sys._current_frames()).difference(compat.own_threads, filter(None, threads.values()))
-        roots = Roots(slots, list(greenlets.values()), alive)
+        roots = Roots(slots, list(greenlets.values()), list(sys._current_frames()))
         threads.update((ident, roots.thread_of(greenlet)) for ident, greenlet in greenlets.items())
     return threads
