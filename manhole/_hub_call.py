@@ -136,7 +136,7 @@ class HubCall:
         if self._claim.locked():
             return  # withdrawn
         try:
-            self.hub.spawn(self._run)
+            self.hub.spawn(self._run, self._context)
         except BaseException as error:  # noqa: BLE001 - a hook of the application's on new greenlets, perhaps
             if self._claim.acquire(False):
                 self._finish(None, error)
