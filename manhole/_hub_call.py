@@ -138,7 +138,7 @@ class HubCall:
         try:
             self.hub.spawn(self._run, self._context)
         except BaseException as error:  # noqa: BLE001 - a hook of the application's on new greenlets, perhaps
-            if self._claim.acquire(False):
+            if self._claim.acquire(False) or (self._begun and not self._is_over):
                 self._finish(None, error)
 
     def _run(self) -> Coroutine[Any, Any, None] | None:
