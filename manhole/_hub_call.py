@@ -48,6 +48,7 @@ class HubCall:
         self._begun = False
         self._is_over = False
         self._is_abandoned = False
+        self._thread: int | None = None  # that it runs on
         self._unit: Any = None
         self._frame: FrameType | None = None  # below it, on the stack, everything is the function's
         self._interruption: _Interruption | None = None
@@ -135,15 +136,16 @@ class HubCall:
         if self._claim.locked():
             return  # withdrawn
         try:
-            self.hub.spawn(self._run)
+            self.hub.spawn(self._run, self._context)
         except BaseException as error:  # noqa: BLE001 - a hook of the application's on new greenlets, perhaps
-            if self._claim.acquire(False):
+            if self._claim.acquire(False) or (self._begun and not self._is_over):
                 self._finish(None, error)
 
     def _run(self) -> Coroutine[Any, Any, None] | None:
         """In the unit: call the function. gevent ends the application at a SystemExit, so nothing is let through."""
         if not self._claim.acquire(False):
             return None
+        self._thread = compat.get_ident()
         self._begun = True
         try:
             self._unit = self.hub.current_unit()
@@ -209,7 +211,7 @@ class HubCall:
     def _ask_again(self) -> None:
         """Once is not enough: the function may be just suspended, and compute on before the hub comes round."""
         interruption = self._interruption
-        if interruption is None or interruption.is_delivered or self.hub.thread() != compat.main_thread_ident():
+        if interruption is None or interruption.is_delivered or self._thread != compat.main_thread_ident():
             return
         compat.interrupt_main_thread(partial(self._is_running_in, interruption))
 

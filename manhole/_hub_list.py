@@ -58,7 +58,7 @@ def find_asyncio_loop() -> compat.HubHandle | None:
 def find_hub_of(ident: int) -> compat.HubHandle | None:
     """The hub of a thread, of the manhole's own too. From any thread; goes through all objects."""
     handles = compat.find_hubs()
-    threads = _threads_of(handles, set(sys._current_frames()))
+    threads = _threads_of(handles)
     return next((handle for handle in handles if threads[handle.ident] == ident), None)
 
 
@@ -102,19 +102,17 @@ def _choose(listed: Sequence[ListedHub], which: int | str | None) -> compat.HubH
 
 
 def _list(handles: Sequence[compat.HubHandle]) -> list[ListedHub]:
-    threads = _threads_of(handles, set(sys._current_frames()).difference(compat.own_threads))
+    threads = _threads_of(handles)
     names = compat.thread_names()
     main = compat.main_thread_ident()
     # In C: a variable with the frames, this function's among them, would be a ring that keeps them all.
     order = compat.oldest_first(list(sys._current_frames()))
     rank = {ident: position for position, ident in enumerate(sorted(order, key=lambda ident: ident != main))}
-    there = [
-        handle
-        for handle in handles
-        if handle.is_running()
-        and (threads[handle.ident] is None or threads[handle.ident] in rank)
-        and threads[handle.ident] not in compat.own_threads
-    ]
+    there = [handle for handle in handles if handle.is_running() and threads[handle.ident] not in compat.own_threads]
+    open_threads = set(rank).difference(compat.own_threads, (threads[handle.ident] for handle in there))
+    if not open_threads:  # each thread of the application has one: another is of a thread of ours, or of one that ended
+        there = [handle for handle in there if threads[handle.ident] is not None]
+    there = [handle for handle in there if threads[handle.ident] is None or threads[handle.ident] in rank]
 
     def place(handle: compat.HubHandle) -> tuple[int, bool]:
         # eventlet's hub on asyncio is before the loop that it has beneath.
@@ -134,16 +132,13 @@ def _list(handles: Sequence[compat.HubHandle]) -> list[ListedHub]:
     ]
 
 
-def _threads_of(handles: Sequence[compat.HubHandle], alive: set[int]) -> dict[int, int | None]:
-    """The ident of each hub's thread, by the handle's ident. What eventlet does not record is looked for.
-
-    :param alive: the threads among which that is done.
-    """
+def _threads_of(handles: Sequence[compat.HubHandle]) -> dict[int, int | None]:
+    """The ident of each hub's thread, by the handle's ident. What eventlet does not record is looked for."""
     threads = {handle.ident: handle.thread() for handle in handles}
     slots = compat.greenlet_slots()
     open_handles = [handle for handle in handles if threads[handle.ident] is None]
     greenlets = {handle.ident: greenlet for handle in open_handles if (greenlet := handle.greenlet()) is not None}
     if slots is not None and greenlets:
-        roots = Roots(slots, list(greenlets.values()), alive.difference(filter(None, threads.values())))
+        roots = Roots(slots, list(greenlets.values()), list(sys._current_frames()))
         threads.update((ident, roots.thread_of(greenlet)) for ident, greenlet in greenlets.items())
     return threads

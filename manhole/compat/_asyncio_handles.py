@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable, Coroutine, Sequence
+from contextvars import Context
+from functools import partial
 from typing import Any
 
 from manhole.compat._asyncio import read_loop
@@ -66,11 +68,13 @@ class _Handle:
         loop = self._loop()
         return loop is not None and running is not None and running() is loop
 
-    def spawn(self, run: Callable[[], Coroutine[Any, Any, None] | None]) -> None:
+    def spawn(self, run: Callable[[], Coroutine[Any, Any, None] | None], context: Context | None) -> None:
         coroutine = run()
         loop = self._loop()
         if coroutine is not None and loop is not None:
-            self._tasks.add(task := self._class.create_task(loop, coroutine))  # the loop itself holds no task alive
+            make = partial(self._class.create_task, loop, coroutine)
+            task = make() if context is None else context.run(make)
+            self._tasks.add(task)  # the loop itself holds no task alive
             task.add_done_callback(self._tasks.discard)
 
     def current_unit(self) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any, NamedTuple, Protocol
@@ -175,10 +176,11 @@ class HubHandle(Protocol):
     def nudge(self) -> None:
         """Once more try to wake the loop for what call_soon() has left there; for callbacks that are late."""
 
-    def spawn(self, run: Callable[[], Coroutine[Any, Any, None] | None]) -> None:
+    def spawn(self, run: Callable[[], Coroutine[Any, Any, None] | None], context: Context | None) -> None:
         """Have *run* called in a unit of its own, or await the coroutine that it returns in one. In a callback only.
 
         :param run: must raise nothing. Returns a coroutine only where has_tasks is true.
+        :param context: what the coroutine's task gets a copy of; None for whatever the callback has.
         """
 
     has_tasks: bool  # whether a unit is a task that awaits, rather than a greenlet

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable
+from contextvars import Context
 from operator import attrgetter
 from types import CodeType, FunctionType
 from typing import Any
@@ -82,7 +83,7 @@ class _Handle:
         local = getattr(sys.modules.get("eventlet.hubs"), "_threadlocal", None)
         return hub is not None and getattr(local, "hub", None) is hub
 
-    def spawn(self, run: Callable[[], object]) -> None:
+    def spawn(self, run: Callable[[], object], context: Context | None) -> None:
         hub = self._hub()
         if hub is not None:
             # A child of the hub switches back to it, into the callback, when it waits or ends.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable
+from contextvars import Context
 from types import GetSetDescriptorType
 from typing import Any
 
@@ -62,7 +63,7 @@ class _Handle:
     def is_current(self) -> bool:
         return self._thread == get_ident()
 
-    def spawn(self, run: Callable[[], object]) -> None:
+    def spawn(self, run: Callable[[], object], context: Context | None) -> None:
         greenlet = sys.modules["gevent.greenlet"].Greenlet(run)
         greenlet.name = CALL_NAME
         greenlet.start()  # the hub runs it after this callback, which must not switch
