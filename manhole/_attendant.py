@@ -189,6 +189,9 @@ class Attendant:
         for session in sessions:
             try:
                 is_all = session.send_on()
+                if is_all and self._missed.get(session):
+                    self._copy("", 0, [session])  # it has room again
+                    is_all = session.send_on()
             except OSError:
                 is_all = True  # as above
             if is_all:

@@ -155,3 +155,4 @@ def test_what_a_client_that_does_not_read_misses_of_the_copies_is_counted(comman
             missed += 1000 * message["missed"]
         assert copied + missed == 10_000_000
         assert missed > 0
+        assert program.eval("1")["value"] == "1"
