@@ -23,8 +23,9 @@ TICK_SECONDS = 0.02
 # Pieces that wait to be handed out, and the size of one. Arbitrary: some screenfuls, and at most a few megabytes.
 MAX_PIECES = 512
 MAX_PIECE = 16_384  # characters
-# Seconds for a session's thread that is sending at the same moment. Arbitrary: a few GIL waits.
-PATIENCE = 0.05
+# Characters that are handed out at once: what is said in a message must fit into one. Between two portions those whose
+# code runs are looked after.
+PORTION = 32_768
 
 
 class Attended(Protocol):
@@ -33,11 +34,16 @@ class Attended(Protocol):
     def tend(self) -> None:
         """Look after the code that is running. Must not wait, and raise nothing."""
 
-    def copy(self, text: str, missed: int, patience: float) -> bool:
-        """Send the application's *text* and how many pieces were *missed* before it, if the client has room for it.
+    def copy(self, text: str, missed: int) -> bool:
+        """Take the application's *text*, at most PORTION and a piece, and how many pieces were *missed* before it.
 
-        :param patience: seconds to wait for another thread that is sending.
-        :returns: whether it was taken.
+        :returns: whether there was room for it; must not wait. send_on() is due.
+        :raises OSError: if the client is gone.
+        """
+
+    def send_on(self) -> bool:
+        """Send what the client has room for; whether that is all. Must not wait.
+
         :raises OSError: if the client is gone.
         """
 
@@ -54,6 +60,7 @@ class Attendant:
         self._attached: dict[Attended, None] = {}
         self._missed: dict[Attended, int] = {}  # who wants copies, and the pieces that it has not been given
         self._busy: dict[Attended, None] = {}
+        self._behind: dict[Attended, None] = {}  # who has not been sent yet all of the copies that it has taken
         self._pieces: deque[str] = deque()
         self._refused: deque[None] = deque()  # one for each piece that found no room; += on a number is not atomic
         self._wake = compat.allocate_lock()
@@ -66,10 +73,11 @@ class Attendant:
         if not self._missed or not issubclass(type(text), str):
             return
         text = str.__str__(text)  # a subclass's own methods are the application's code, and are not run
-        if len(self._pieces) < MAX_PIECES and len(text) <= MAX_PIECE:
-            self._pieces.append(text)
-        else:
-            self._refused.append(None)
+        for start in range(0, len(text), MAX_PIECE):
+            if len(self._pieces) < MAX_PIECES:
+                self._pieces.append(text[start : start + MAX_PIECE])
+            else:
+                self._refused.append(None)
         self._wake_up()
 
     def _wake_up(self) -> None:
@@ -98,6 +106,7 @@ class Attendant:
             was_attached = session in self._attached  # a forked child has lost it already
             self._missed.pop(session, None)
             self._busy.pop(session, None)
+            self._behind.pop(session, None)
             self._attached.pop(session, None)
             if was_attached and not self._attached:
                 self._wake_up()
@@ -132,13 +141,15 @@ class Attendant:
             next_tick = 0.0
             while self._attached:
                 now = compat.monotonic()
-                if self._busy and now >= next_tick:
+                if now >= next_tick:
                     for session in list(self._busy):
                         session.tend()
+                    self._send_on(list(self._behind))
                     next_tick = now + TICK_SECONDS
                 # What has just begun may be over before the first tick.
-                was_idle = not self._busy
-                self._wake.acquire(timeout=max(0.0, next_tick - compat.monotonic()) if self._busy else -1)
+                was_idle = not (self._busy or self._behind)
+                seconds = 0.0 if self._pieces else -1.0 if was_idle else max(0.0, next_tick - compat.monotonic())
+                self._wake.acquire(timeout=seconds)
                 if was_idle:
                     next_tick = compat.monotonic() + TICK_SECONDS
                 self._hand_out()
@@ -146,22 +157,44 @@ class Attendant:
             self._ended.release()
 
     def _hand_out(self) -> None:
-        pieces = []
-        while self._pieces:
+        """Hand out one portion, and how many pieces there was no room for behind it."""
+        pieces, size = [], 0
+        while self._pieces and size < PORTION:
             pieces.append(self._pieces.popleft())
-        missed = 0
-        while self._refused:
+            size += len(pieces[-1])
+        refused = 0
+        while self._refused and not self._pieces:
             self._refused.pop()
-            missed += 1
-        if not pieces and not missed:
-            return
-        text = "".join(pieces)
-        for session in list(self._missed):
-            missed_here = missed + self._missed.get(session, 0)
+            refused += 1
+        sessions = list(self._missed)
+        if pieces:
+            self._copy("".join(pieces), len(pieces), sessions)
+        if refused:
+            self._copy("", refused, sessions)
+        if pieces or refused:
+            self._send_on(sessions)
+
+    def _copy(self, text: str, count: int, sessions: list[Attended]) -> None:
+        """Copy *text* of so many pieces; an empty one: they have been missed."""
+        for session in sessions:
+            missed = self._missed.get(session, 0) + (0 if text else count)
             try:
-                # Who has just missed something is stuck, and the others shall not wait for it each time.
-                taken = session.copy(text, missed_here, 0 if missed_here else PATIENCE)
+                taken = session.copy(text, missed)
             except OSError:
                 continue  # the client is gone; its session notices
             if session in self._missed:
-                self._missed[session] = 0 if taken else missed_here + len(pieces)
+                self._missed[session] = 0 if taken else missed + (count if text else 0)
+
+    def _send_on(self, sessions: list[Attended]) -> None:
+        for session in sessions:
+            try:
+                is_all = session.send_on()
+                if is_all and self._missed.get(session):
+                    self._copy("", 0, [session])  # it has room again
+                    is_all = session.send_on()
+            except OSError:
+                is_all = True  # as above
+            if is_all:
+                self._behind.pop(session, None)
+            elif session in self._attached:
+                self._behind[session] = None

@@ -234,15 +234,19 @@ class Channel:
         For any thread and for what interrupts one in here, such as a signal handler that prints: it only leaves its
         text to the interrupted frame, which would else be waited for for ever.
         """
-        for start in range(0, max(len(text), 1), PIECE):
+        for start in range(0, len(text), PIECE):
             if not may_wait and (self.is_gone or self._is_full()):
                 self._dropped += 1
                 return
-            self._waiting.append((kind, text[start : start + PIECE]))
-            self._waiting_size += min(len(text) - start, PIECE)
-            if self._waiting_size >= SEND_AT or len(self._waiting) >= SEND_AT_PIECES:
-                self._send(may_wait)
+            self.put_whole(kind, text[start : start + PIECE], may_wait)
         if self.eager and "\n" in text:
+            self._send(may_wait)
+
+    def put_whole(self, kind: Any, text: str, may_wait: bool = True) -> None:
+        """As put(), but in one piece, not at once, and never dropped: who must not wait has to put little."""
+        self._waiting.append((kind, text))
+        self._waiting_size += len(text)
+        if self._waiting_size >= SEND_AT or len(self._waiting) >= SEND_AT_PIECES:
             self._send(may_wait)
 
     def _send(self, may_wait: bool) -> None:
@@ -323,18 +327,17 @@ class Channel:
         poll.register(self._sock.fileno(), event)
         poll.poll(WAIT_MILLISECONDS)
 
-    def offer(self, kind: Any, text: str, patience: float) -> bool:
-        """Send *text* if the client has room for it now; False, and nothing was taken, if not. Does not wait for it.
+    def offer(self, kind: Any, text: str) -> bool:
+        """put_whole() if there is room; False, and nothing was taken, if not. Never waits; flush() is due.
 
-        :param patience: seconds to wait for another thread that is sending just now.
         :raises OSError: if the client is gone.
         """
-        if not self._sending.acquire(timeout=patience):
-            return False
-        if not self._flush_locked():
-            return False
+        if self._is_full():
+            self.flush()
+            if self._is_full():
+                return False
         self._waiting.append((kind, text))
-        self.flush()
+        self._waiting_size += len(text)
         return True
 
     # --- both

@@ -84,9 +84,13 @@ class Conversation:
         """Tell the client something that its code has not said."""
         raise NotImplementedError
 
-    def copy(self, text: str, missed: int, patience: float) -> bool:
+    def copy(self, text: str, missed: int) -> bool:
         """See Attended."""
         raise NotImplementedError
+
+    def send_on(self) -> bool:
+        """See Attended."""
+        return self.channel.flush()
 
     # --- for the commands that begin with %
 

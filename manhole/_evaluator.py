@@ -109,10 +109,13 @@ class Evaluator:
         self._hub_streams = make_streams(False, _refuse_to_read)
 
     def close(self) -> None:
-        """Let go of all that the session has made."""
+        """Let go of all that the session has made.
+
+        The namespace is not cleared: a function that was put into the application needs it, and goes on without us.
+        """
         self.streams.ended = self._hub_streams.ended = True
         self.compiler.forget_sources()
-        self.namespace.clear()
+        self.namespace = {}
         self._rest = ""
 
     def evaluate(self, code: CodeType, hub: compat.HubHandle | None = None, timeout: float = DEFAULT_TIMEOUT) -> Any:

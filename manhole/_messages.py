@@ -40,6 +40,8 @@ _SNAPSHOT_FIELDS: dict[str, type | tuple[type, ...]] = {
     "thread": (int, str),
 }
 _SELECTING = ("match", "state", "kind", "thread")
+# Kind of what is put as a message; the others are streams.
+_MESSAGE = "message"
 # What must not wait for the code that is running.
 _AT_ONCE = ("interrupt", "input", "close")
 
@@ -133,20 +135,19 @@ class MessageConversation(Conversation):
     # --- answers
 
     def _send(self, message: dict[str, Any], may_wait: bool = True) -> None:
-        self.channel.put(message, "", may_wait)
+        self.channel.put_whole(_MESSAGE, _format(message), may_wait)
 
     def _fail(self, ident: Any, code: str, message: str) -> None:
         self._send({"id": ident, "type": "error", "code": code, "message": message})
 
     def _encode(self, items: Sequence[Item]) -> bytes:
         """What was put as messages, with their numbers. What code has printed in a row is one."""
-        return b"".join(map(self._encode_message, _merge(items, self._current)))
-
-    def _encode_message(self, message: dict[str, Any]) -> bytes:
+        lines = []
+        for text in _merge(items, self._current):
+            lines.append(f'{{"seq":{self._seq},{text}\n')
+            self._seq += 1
         # Surrogates become what JSON calls them.
-        line = json.dumps({"id": None, "seq": self._seq, **message}, ensure_ascii=False, separators=(",", ":"))
-        self._seq += 1
-        return line.encode("utf-8", "backslashreplace") + b"\n"
+        return "".join(lines).encode("utf-8", "backslashreplace")
 
     # --- operations
 
@@ -281,21 +282,26 @@ class MessageConversation(Conversation):
     def note(self, message: str) -> None:
         self._send({"id": self._current, "type": "note", "message": message}, may_wait=False)
 
-    def copy(self, text: str, missed: int, patience: float) -> bool:
-        return self.channel.offer({"type": "mirror", "text": text[:MAX_TEXT], "missed": missed}, "", patience)
+    def copy(self, text: str, missed: int) -> bool:
+        return self.channel.offer(_MESSAGE, _format({"type": "mirror", "text": text, "missed": missed}))
 
 
-def _merge(items: Sequence[Item], current: Any) -> Iterator[dict[str, Any]]:
+def _format(message: dict[str, Any]) -> str:
+    """*message* as JSON, but for the brace that it begins with: its number follows upon that."""
+    return json.dumps({"id": None, **message}, ensure_ascii=False, separators=(",", ":"))[1:]
+
+
+def _merge(items: Sequence[Item], current: Any) -> Iterator[str]:
     """The messages among *items*, and what was printed in between, each run of one stream as one message."""
     stream, texts = "", list[str]()
     for kind, text in [*items, ("", "")]:
         if texts and kind != stream:
-            yield {"id": current, "type": "out", "stream": stream, "text": "".join(texts)}
+            yield _format({"id": current, "type": "out", "stream": stream, "text": "".join(texts)})
             texts = []
         if kind is None:
-            yield {"type": "note", "message": text.strip()}
-        elif type(kind) is dict:
-            yield kind
+            yield _format({"type": "note", "message": text.strip()})
+        elif kind == _MESSAGE:
+            yield text
         elif text:
             stream = kind
             texts.append(text)

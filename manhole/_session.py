@@ -102,6 +102,7 @@ class Session:
         except Exception as error:  # noqa: BLE001 - no error of ours becomes the application's
             self._log(f"session failed: {type(error).__name__}: {error}")
         finally:
+            self.is_admitted = False  # who sees that this one has ended may have its place
             # Closing does not disconnect the client while somebody else holds the socket, such as what a handler of
             # one's own got from makefile() and PyPy has not collected yet.
             self.end()

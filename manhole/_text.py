@@ -128,6 +128,6 @@ class TextConversation(Conversation):
     def note(self, message: str) -> None:
         self.channel.put("stderr", f"\n[manhole: {message}]\n", may_wait=False)
 
-    def copy(self, text: str, missed: int, patience: float) -> bool:
+    def copy(self, text: str, missed: int) -> bool:
         note = f"\n[manhole: {missed} pieces of the application's output were not copied]\n" if missed else ""
-        return self.channel.offer("stdout", note + text, patience)
+        return self.channel.offer("stdout", note + text)
