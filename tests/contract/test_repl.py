@@ -225,10 +225,7 @@ def test_hello_may_come_late(patient: Patient) -> None:
         {"greeting": "no"},
         {"token": 1},
         {"prompt": None},
-@pytest.mark.parametrize(
-    "fields",
-    [],
-)
+        {"mirror": 0},
     ],
 )
 def test_a_hello_that_is_wrong_is_told_so(patient: Patient, fields: dict[str, object]) -> None:
