@@ -68,10 +68,15 @@ class _Waker:
         if self.__dict__.setdefault("_claimed", pipe) is not pipe:  # another thread is just doing it
             _close(pipe)
             return
-        self._pipe = pipe
-        listener = hub.add(hub.READ, pipe[0], self._on_byte, _nothing, _nothing)
+        try:
+            listener = hub.add(hub.READ, pipe[0], self._on_byte, _nothing, _nothing)
+        except Exception:  # noqa: BLE001 - the application has closed that descriptor once, and the hub was not told
+            _close(pipe)
+            self.__dict__.pop("_claimed", None)
+            return  # the timer alone has to do, until the next try
         listener.greenlet = hub.greenlet  # it noted the calling one, and would keep that alive
         self._listener = listener
+        self._pipe = pipe
 
     def _on_byte(self, descriptor: int) -> None:
         """In the hub, when the pipe has something."""

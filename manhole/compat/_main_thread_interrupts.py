@@ -35,9 +35,10 @@ class _Asker:
         self.questions: deque[Ask] = deque()
 
     def __bool__(self) -> bool:
-        ask = self.questions.popleft() if self.questions else None
-        exception = None if ask is None else ask(sys._getframe(1))
-        del ask
+        frame = sys._getframe().f_back  # None at the very end of the process
+        ask = self.questions.popleft() if self.questions and frame is not None else None
+        exception = None if ask is None or frame is None else ask(frame)
+        del ask, frame
         if exception is not None:
             raise exception
         return False  # any other value is an error
@@ -50,8 +51,7 @@ def interrupt_main_thread(ask: Ask) -> bool:
     """Have *ask* called on the main thread, soon, with the frame that runs there; what it answers is raised in it.
 
     :param ask: must raise nothing of its own, neither block nor switch greenlets; None: nothing is raised.
-    :returns: whether it will be called: not in a PyPy, not before
-        load_python_api(), and not while 32 others wait.
+    :returns: whether it will be called: not on PyPy, not before load_python_api(), and not while 32 others wait.
 
     May be called from any thread.
     """

@@ -48,6 +48,8 @@ def load_python_api() -> PythonApi | None:
             import ctypes
 
             _loaded.append(PythonApi(ctypes))
+        except OSError:
+            return None  # no descriptor is left to import with, which need not be so the next time
         except (ImportError, AttributeError):  # a Python may be built without ctypes, or not be CPython
             _loaded.append(None)
     return _loaded[0]
