@@ -11,12 +11,12 @@ from manhole import compat
 from manhole._snapshot._greenlets import running_now
 from manhole._snapshot._interning import Frames
 from manhole._snapshot._model import Hub
-from manhole._snapshot._process import thread_cpu_seconds
+from manhole._snapshot._process import is_runnable, thread_busy_seconds
 from manhole._snapshot._stacks import Position, read_moment, without_own
 
 __all__ = ["WatchedHub", "finish_hubs", "take_sample", "watch_until"]
 
-# A thread that has used a smaller share of the time is taken to wait: what woke it was our own looking. Arbitrary.
+# A thread that was busy for a smaller share of the time is taken to wait: what woke it was our own looking. Arbitrary.
 IDLE_SHARE = 0.1
 # Between two glances. One costs microseconds, and a wait for the GIL where the application computes.
 GLANCE_SECONDS = 0.01
@@ -35,6 +35,8 @@ class WatchedHub:
     :ivar interrupted: whether the manhole itself holds its thread: in a signal handler, or because it was called there.
     :ivar same: whether all samples so far found that unit running.
     :ivar still: whether they found it at one and the same instruction.
+    :ivar runnable: whether one of them found its thread running or waiting for a processor.
+    :ivar busy: for how many seconds the thread has been either, at each sample; None where that is not told.
     """
 
     ident: int
@@ -52,7 +54,8 @@ class WatchedHub:
     still: bool = True
     stack: list[Position] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
-    cpu: list[float | None] = field(default_factory=list)
+    runnable: bool = False
+    busy: list[float | None] = field(default_factory=list)
 
     def note(self, stack: list[Position], in_own: bool, running: bool, native: int | None) -> None:
         """Take note of one sample.
@@ -74,7 +77,9 @@ class WatchedHub:
         self.samples += 1
         self.stack = [] if in_loop else stack
         self.times.append(compat.monotonic())
-        self.cpu.append(None if native is None else thread_cpu_seconds(native))
+        if native is not None:
+            self.runnable = self.runnable or is_runnable(native)
+        self.busy.append(None if native is None else thread_busy_seconds(native))
 
     def finish(self, frames: Frames) -> Hub:
         """The result."""
@@ -104,9 +109,9 @@ class WatchedHub:
             return "interrupted"
         if not self.same:
             return "running"
-        before, after = self.cpu[0], self.cpu[-1]
+        before, after = self.busy[0], self.busy[-1]
         idle = before is not None and after is not None and after - before < IDLE_SHARE * elapsed
-        return "stuck in C" if self.still and idle else "stuck"
+        return "stuck in C" if self.still and idle and not self.runnable else "stuck"
 
 
 def take_sample(hubs: Iterable[WatchedHub]) -> None:

@@ -10,7 +10,7 @@ import sys
 from manhole import compat
 from manhole._snapshot._model import Process
 
-__all__ = ["collect_process", "thread_ages", "thread_cpu_seconds"]
+__all__ = ["collect_process", "is_runnable", "thread_ages", "thread_busy_seconds"]
 
 _IMPLEMENTATION = platform.python_implementation()
 _PYTHON = platform.python_version()
@@ -43,10 +43,18 @@ def thread_ages() -> dict[int, float]:
     return {ident: age for ident, age in ages if age is not None}
 
 
-def thread_cpu_seconds(native: int) -> float | None:
-    """CPU time that a thread has used so far, by its kernel's number; None where the system does not tell."""
+def thread_busy_seconds(native: int) -> float | None:
+    """How long a thread has run so far or has waited for a processor, by its kernel's number; None if that is not told.
+
+    The waiting counts since on a machine with more to do than it can, a thread that computes gets little CPU time.
+    """
     text = _read_proc(f"/proc/self/task/{native}/schedstat")
-    return int(text.split()[0]) / 1e9 if text else None
+    return sum(map(int, text.split()[:2])) / 1e9 if text else None
+
+
+def is_runnable(native: int) -> bool:
+    """Whether a thread runs or waits for a processor at this moment: how long it waits is not told before it runs."""
+    return _read_proc(f"/proc/self/task/{native}/stat").rpartition(")")[2].split()[:1] == ["R"]
 
 
 def _read_proc(path: str) -> str:

@@ -1,6 +1,7 @@
 """What a snapshot says of hubs and units; as data, asked for in a session."""
 
 import ast
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -52,6 +53,18 @@ def test_what_the_hub_does(state: str, expected: str) -> None:
             assert ask(client, f"[{names} for u in s.greenlets if u.ident == s.hubs[0].unit]") == [
                 ("the_state", "running", main, True)
             ]
+
+
+@green
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system does not tell who waits for a processor")
+def test_a_hub_that_computes_and_gets_no_processor_is_not_stuck_in_c() -> None:
+    processor = min(os.sched_getaffinity(0))
+    with start("busy") as patient, Patient("patient.py", "threads", "after", "busy") as other:
+        for process in (patient, other):
+            os.sched_setaffinity(process.pid, {processor})  # the main threads alone, which have begun
+        os.setpriority(os.PRIO_PROCESS, patient.pid, 19)
+        with conversation(patient.default_path) as client:
+            assert ask(client, "s.hubs[0].state") == "stuck"
 
 
 @green
