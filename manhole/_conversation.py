@@ -142,6 +142,7 @@ class Conversation:
         self._interrupts = 0
         self._is_woken = self._is_told = self._is_lost = False
         self._code, self._greenlet = object(), compat.current_greenlet()
+        compat.remember_root()  # asking has made this thread one, which a dump must not take for another thread's
         if self.is_attended:
             self.channel.eager = False
             self.around.attendant.begin(self)

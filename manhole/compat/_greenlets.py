@@ -184,4 +184,5 @@ def make_explainer(found: Sequence[Any]) -> Explainer | None:
 
 
 def leave_thread() -> None:
-    """Bare greenlets leave nothing in a thread."""
+    """Forget the thread's main greenlet; its ident will be another thread's."""
+    _roots.pop(get_ident(), None)
