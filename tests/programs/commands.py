@@ -1,5 +1,6 @@
 """commands.py RUNTIME: runs each line of stdin as Python in its main greenlet and tells the value of `answer`."""
 
+import functools
 import os
 import sys
 
@@ -8,6 +9,8 @@ from _tell import tell
 
 import manhole
 
+# On a loaded machine a thread may take longer than the default to begin.
+manhole.install = functools.partial(manhole.install, start_timeout=30)
 runtime = runtime_of(sys.argv[1])
 runtime.patch()
 names = {"manhole": manhole, "os": os, "sys": sys, "runtime": runtime, "answer": None}

@@ -12,6 +12,7 @@ import manhole
 how = sys.argv[2]
 options = {name: ast.literal_eval(value) for name, value in (option.split("=", 1) for option in sys.argv[3:])}
 wait = options.pop("wait", False)
+options.setdefault("start_timeout", 30)  # on a loaded machine a thread may take longer than the default to begin
 runtime = runtime_of(sys.argv[1])
 runtime.patch()
 # As every application does. Were gevent's hub first made at exit, while a session makes one on its own thread, the two

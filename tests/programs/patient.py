@@ -25,6 +25,7 @@ def install() -> None:
         os.setuid(int(os.environ["BECOME"]))
     before = [threading.active_count(), len(threading.enumerate())]
     options.setdefault("verbose", False)
+    options.setdefault("start_timeout", 30)  # on a loaded machine a thread may take longer than the default to begin
     manhole.install(**options)
     tell({"before": before, "after": [threading.active_count(), len(threading.enumerate())]})
 

@@ -61,7 +61,7 @@ class Patient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.process.kill()
-        out, err = self.process.communicate()
+        out, err = self.process.communicate(timeout=DEADLINE)  # a child of it that is left holds the pipes
         os.close(self._read)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.default_path)
