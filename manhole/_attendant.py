@@ -31,8 +31,8 @@ PORTION = 32_768
 class Attended(Protocol):
     """A session, as far as the attendant knows it."""
 
-    def tend(self) -> None:
-        """Look after the code that is running. Must not wait, and raise nothing."""
+    def tend(self) -> bool:
+        """Look after the code that is running; whether to go on with that. Must not wait, and raise nothing."""
 
     def copy(self, text: str, missed: int) -> bool:
         """Take the application's *text*, at most PORTION and a piece, and how many pieces were *missed* before it.
@@ -60,6 +60,7 @@ class Attendant:
         self._attached: dict[Attended, None] = {}
         self._missed: dict[Attended, int] = {}  # who wants copies, and the pieces that it has not been given
         self._busy: dict[Attended, None] = {}
+        self._tended: Attended | None = None
         self._behind: dict[Attended, None] = {}  # who has not been sent yet all of the copies that it has taken
         self._pieces: deque[str] = deque()
         self._refused: deque[None] = deque()  # one for each piece that found no room; += on a number is not atomic
@@ -128,8 +129,12 @@ class Attendant:
             self._wake_up()
 
     def end(self, session: Attended) -> None:
-        """It runs no longer."""
+        """It runs no longer, and when this returns, nobody tends to it either. Not for tend() itself."""
+        self.reset_after_fork()
+        # It is announced what is about to be done, and then looked what the other side has announced.
         self._busy.pop(session, None)
+        while self._tended is session:
+            compat.sleep(0)
 
     def reset_after_fork(self) -> None:
         """In a forked child: the thread and the clients are the parent's. Elsewhere nothing is done."""
@@ -143,7 +148,7 @@ class Attendant:
                 now = compat.monotonic()
                 if now >= next_tick:
                     for session in list(self._busy):
-                        session.tend()
+                        self._tend(session)
                     self._send_on(list(self._behind))
                     next_tick = now + TICK_SECONDS
                 # What has just begun may be over before the first tick.
@@ -155,6 +160,14 @@ class Attendant:
                 self._hand_out()
         finally:
             self._ended.release()
+
+    def _tend(self, session: Attended) -> None:
+        self._tended = session
+        try:
+            if session in self._busy and not session.tend():
+                self._busy.pop(session, None)
+        finally:
+            self._tended = None
 
     def _hand_out(self) -> None:
         """Hand out one portion, and how many pieces there was no room for behind it."""

@@ -28,6 +28,8 @@ CHUNK = 65536
 PIECE = 16_384
 SEND_AT = 32_768
 SEND_AT_PIECES = 1024
+# Sends at once; else who sends for a client that reads as fast as its code prints would do nothing else. Arbitrary.
+MAX_SENDS = 16
 # Between two looks of who waits for the client: so long may an interrupt take that comes meanwhile.
 WAIT_MILLISECONDS = 20
 # Control characters, as a terminal's driver has them: Ctrl-C and Ctrl-D.
@@ -77,6 +79,7 @@ class Channel:
         self.eager = True
         self.encode: Callable[[Sequence[Item]], bytes] = _encode_text
         self.has_ended = False
+        self._is_shut = False  # by the client, which a Ctrl-D is not
         self.is_gone = False
         self._max_output = max_output
         self._guard: AbstractContextManager[Any] = guard if guard is not None else nullcontext()
@@ -123,7 +126,8 @@ class Channel:
     def read_line_interruptibly(self) -> bytes | None:
         """As read_line(), but coming back to Python now and then, where an exception from another thread is raised."""
         while True:
-            with self._reading:
+            # Else an exception from outside might leave the lock locked, or lose what was just received.
+            with self._guard, self._reading:
                 if self.take_interrupt():
                     raise Interrupted
                 line = self._take_line()
@@ -151,11 +155,15 @@ class Channel:
         seen, self._was_interrupted = self._was_interrupted, False
         return seen
 
+    def interrupt_again(self) -> None:
+        """Leave a Ctrl-C that was taken to who asks next."""
+        self._was_interrupted = True
+
     def look(self) -> None:
         """Receive what is there, and notice whether the client is gone, while its code runs elsewhere. Never waits."""
         poll = compat.make_poll()
         try:
-            poll.register(self._sock.fileno(), 0 if self.has_ended else select.POLLIN)
+            poll.register(self._sock.fileno(), 0 if self._is_shut else select.POLLIN)
         except (OSError, ValueError):
             self.is_gone = True  # closed by our side
             return
@@ -177,7 +185,7 @@ class Channel:
         except BlockingIOError:
             return False
         if not data:
-            self.has_ended = True
+            self.has_ended = self._is_shut = True
         elif self.controls:
             self._feed(data)
         else:
@@ -190,7 +198,9 @@ class Channel:
             self._was_interrupted = True
             self._pending.clear()
             self._searched = 0
-            self._is_overlong = False
+            self._is_overlong = self.has_ended = False
+        elif self.has_ended:
+            return  # behind a Ctrl-D nothing but a Ctrl-C is heard
         data, end, _behind = data.partition(END)
         self._pending += data
         self.has_ended = self.has_ended or bool(end)
@@ -280,24 +290,22 @@ class Channel:
 
         :raises OSError: if the client is gone.
         """
-        # Who holds it will see what was put meanwhile, or the next flush() does.
-        if not self._sending.acquire(False):
-            return False
-        return self._flush_locked()
-
-    def _flush_locked(self) -> bool:
-        try:
-            with self._guard:
-                self._gather()
-                while self._unsent:
+        with self._guard:
+            # Who holds it will see what was put meanwhile, or the next flush() does.
+            if not self._sending.acquire(False):
+                return False
+            try:
+                for _ in range(MAX_SENDS):
+                    self._gather()
+                    if not self._unsent:
+                        return True
                     sent = self._sock.send(self._unsent, _NOWAIT)
                     del self._unsent[:sent]
-                    self._gather()
-            return True
-        except BlockingIOError:
-            return False
-        finally:
-            self._sending.release()
+                return False
+            except BlockingIOError:
+                return False
+            finally:
+                self._sending.release()
 
     def _gather(self) -> None:
         if len(self._unsent) > self._max_output:

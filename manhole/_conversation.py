@@ -164,7 +164,7 @@ class Conversation:
         self._interrupts += 1
         return True
 
-    def tend(self) -> None:
+    def tend(self) -> bool:
         """See Attended."""
         try:
             self.channel.look()
@@ -181,6 +181,7 @@ class Conversation:
                 self._follow_up()
         except Exception as error:  # noqa: BLE001 - it would end the thread that looks after everybody
             self.around.log(f"session {self.session.number}: {type(error).__name__}: {error}")
+        return not self.session.is_abandoned
 
     def _follow_up(self) -> None:
         """See what has become of an interrupt."""
@@ -195,6 +196,7 @@ class Conversation:
             return
         if not self._is_told:
             self._is_told = True
+            self._interrupts = 1  # those that came before the client could know do not count
             where = _where(self.session.ident)
             self.note(
                 f"the code has not reacted to the interrupt yet: it is {where}, perhaps in a call of C code that "

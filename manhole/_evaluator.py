@@ -13,7 +13,7 @@ from types import CodeType
 from typing import Any, TypeVar
 
 from manhole import compat
-from manhole._channel import Channel, Interrupted
+from manhole._channel import Channel, Interrupted, LineTooLong
 from manhole._compiler import Compiler, is_coroutine
 from manhole._dump import dump_stacktraces
 from manhole._hub_list import find_asyncio_loop
@@ -103,6 +103,8 @@ class Evaluator:
                 return read_line()
             except Interrupted:
                 raise KeyboardInterrupt from None
+            except LineTooLong:
+                raise ValueError("the line was too long, and was thrown away") from None
 
         self.streams = make_streams(True, read_interruptibly)
         # In a hub the application would wait with it.

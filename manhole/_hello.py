@@ -9,6 +9,7 @@ __all__ = ["HELLO_PREFIX", "VERSION", "BadHello", "Hello", "parse_hello"]
 
 HELLO_PREFIX = b'{"manhole":'
 VERSION = 1
+MAX_TOKEN = 256  # it is sent back. Arbitrary.
 MODES = ("text", "messages")
 
 
@@ -61,4 +62,6 @@ def parse_hello(line: bytes) -> Hello | None:
             raise BadHello(f"{name!r} must be true or false")
     if type(hello.token) is not str:
         raise BadHello("'token' must be a string")
+    if len(hello.token) > MAX_TOKEN:
+        raise BadHello(f"'token' has at most {MAX_TOKEN} characters")
     return hello

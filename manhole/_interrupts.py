@@ -76,7 +76,7 @@ class Interruption:
             return
         self._is_setting = True
         try:
-            if self._is_running and not self._is_shielded:
+            if self._is_running and not self._is_shielded and self._is_wanted:
                 self._is_wanted = False
                 compat.raise_in_thread(self._ident, KeyboardInterrupt)
         finally:
@@ -90,6 +90,11 @@ class Interruption:
             while self._is_setting:
                 compat.sleep(0)
             _checkpoint()  # what was set before is raised here
+            # Code that prints all the time gives up the GIL only while it is shielded: the other side never finds it
+            # otherwise.
+            if self._is_running and self._is_wanted:
+                self._is_wanted = False
+                raise KeyboardInterrupt
         except BaseException:
             self._is_shielded = False
             raise

@@ -30,6 +30,8 @@ __all__ = ["MessageConversation"]
 
 # Seconds between two looks of code that waits for input, where the attendant hears it. Arbitrary.
 INPUT_SECONDS = 0.02
+# Bytes of requests that wait while code runs. Arbitrary; the memory is the application's.
+MAX_QUEUED = 4 * MAX_LINE_BYTES
 _SNAPSHOT_FIELDS: dict[str, type | tuple[type, ...]] = {
     "finished": bool,
     "samples": int,
@@ -53,8 +55,10 @@ class MessageConversation(Conversation):
         super().__init__(session, channel, interruption, around)
         self.session.mode = "messages"
         self.channel.encode = self._encode
+        self.channel.controls = False  # as they are where the hello came late
         self._seq = 0
         self._queue: deque[Request] = deque()  # heard while code was running
+        self._queued = 0  # its size
         self._current: Any = None  # id of what is being done
         self._inputs: deque[str | None] = deque()
         self._wants_input = False
@@ -79,6 +83,8 @@ class MessageConversation(Conversation):
             request = self._queue.popleft() if self._queue else self._read()
             if request is None:
                 break
+            if not self._queue:
+                self._queued = 0
             self._do(request)
         return None
 
@@ -196,9 +202,9 @@ class MessageConversation(Conversation):
             return {}
         self.evaluator.namespace["_"] = value
         # Where it came about: what its repr() looks at may belong to the hub.
-        text = self.evaluator.run(partial(repr, value), hub, timeout)
+        text = str.__str__(self.evaluator.run(partial(repr, value), hub, timeout))
         shown = text[:MAX_TEXT]
-        return {"value": shown, "value_type": type(value).__name__, "cut": len(text) - len(shown)}
+        return {"value": shown, "value_type": compat.type_name(type(value)), "cut": len(text) - len(shown)}
 
     def _complete(self, request: Request) -> dict[str, Any]:
         start, matches = complete(request.take("text", str), self.evaluator.namespace)
@@ -240,19 +246,23 @@ class MessageConversation(Conversation):
     # --- what the others want of it
 
     def read_input(self) -> bytes | None:
+        self._inputs.clear()  # what was meant for code that was interrupted then
         self._wants_input = True
-        self._send({"id": self._current, "type": "input"})
-        self.channel.drain()
-        while not self._inputs:
-            if self.is_attended:
-                if self.channel.has_ended:
-                    return None
-                compat.sleep(INPUT_SECONDS)
-            else:
-                request = self._read()
-                if request is None:
-                    return None
-                self._sort(request)
+        try:
+            self._send({"id": self._current, "type": "input"})
+            self.channel.drain()
+            while not self._inputs:
+                if self.is_attended:
+                    if self.channel.has_ended:
+                        return None
+                    compat.sleep(INPUT_SECONDS)
+                else:
+                    request = self._read()
+                    if request is None:
+                        return None
+                    self._sort(request)
+        finally:
+            self._wants_input = False
         text = self._inputs.popleft()
         return None if text is None else text.encode("utf-8", "surrogatepass")
 
@@ -272,7 +282,12 @@ class MessageConversation(Conversation):
     def _sort(self, request: Request) -> None:
         """Do at once what must not wait."""
         if request.op not in _AT_ONCE or request.op not in self._operations:
-            self._queue.append(request)
+            self._queued += request.size
+            if self._queued > MAX_QUEUED:
+                self._queued -= request.size
+                self._fail(request.ident, "busy", "too many requests wait for the end of the code that is running")
+            else:
+                self._queue.append(request)
             return
         try:
             self._send({"id": request.ident, "type": "done", **self._operations[request.op](request)}, may_wait=False)

@@ -8,6 +8,10 @@ from typing import Any
 __all__ = ["BadRequest", "Request", "parse_request"]
 
 _MISSING = object()
+# Characters of an id, which every answer repeats. Arbitrary.
+MAX_ID = 256
+# Bytes that a request takes beside what was sent. Roughly.
+OVERHEAD = 1000
 
 
 class BadRequest(Exception):
@@ -29,12 +33,14 @@ class Request:
     :ivar op: its name.
     :ivar ident: what the answers repeat.
     :ivar fields: all of the message.
+    :ivar size: bytes that it takes while it waits, about.
     """
 
-    def __init__(self, fields: dict[str, Any], op: str, ident: int | str | None) -> None:
+    def __init__(self, fields: dict[str, Any], op: str, ident: int | str | None, size: int) -> None:
         self.fields = fields
         self.op = op
         self.ident = ident
+        self.size = size
 
     def take(self, name: str, kind: type | tuple[type, ...], default: Any = _MISSING) -> Any:
         """The value of a field.
@@ -72,9 +78,9 @@ def parse_request(line: bytes) -> Request:
     if type(fields) is not dict:
         raise BadRequest(None, "bad-message", "a message is a JSON object")
     ident = fields.get("id")
-    if type(ident) not in (int, str, type(None)):
-        raise BadRequest(None, "bad-message", "'id' must be a whole number or a string")
+    if type(ident) not in (int, str, type(None)) or len(str(ident)) > MAX_ID:
+        raise BadRequest(None, "bad-message", f"'id' must be a whole number or a string, of {MAX_ID} characters at most")
     op = fields.get("op")
     if type(op) is not str:
         raise BadRequest(ident, "bad-message", "'op' must name an operation")
-    return Request(fields, op, ident)
+    return Request(fields, op, ident, len(line) + OVERHEAD)

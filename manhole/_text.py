@@ -122,8 +122,8 @@ class TextConversation(Conversation):
         return self.channel.read_line_interruptibly()
 
     def hear(self) -> None:
-        if self.channel.take_interrupt():
-            self.interrupt()
+        if self.channel.take_interrupt() and not self.interrupt():
+            self.channel.interrupt_again()  # the code has just ended: the prompt shall see it
 
     def note(self, message: str) -> None:
         self.channel.put("stderr", f"\n[manhole: {message}]\n", may_wait=False)

@@ -9,6 +9,7 @@ import traceback
 from typing import Any
 
 from manhole._compiler import PREFIX
+from manhole.compat import clean_name, type_name
 
 __all__ = ["describe_error", "format_error", "is_ours"]
 
@@ -45,14 +46,14 @@ def format_error(error: BaseException) -> str:
 def describe_error(error: BaseException) -> dict[str, Any]:
     """The error as plain data."""
     try:
-        message = str(error)
+        message = str.__str__(str(error))
     except Exception:  # noqa: BLE001 - as above
         message = "(its text cannot be had)"
     frames = traceback.extract_tb(error.__traceback__)
     shown = [frame for frame in frames if not is_ours(frame.filename)]
     return {
-        "type": type(error).__name__,
-        "module": type(error).__module__,
+        "type": type_name(type(error)),
+        "module": clean_name(getattr(type(error), "__module__", None)) or "?",
         "message": message[:MAX_TEXT],
         "traceback": format_error(error)[:MAX_TEXT],
         "frames": [
