@@ -89,6 +89,7 @@ class Channel:
         self._is_overlong = False  # the line that is being received
         self._was_interrupted = False
         self._sending = compat.allocate_lock()
+        self._senders: set[int] = set()  # idents of the threads that are in flush()
         self._waiters: set[int] = set()  # idents of the threads that wait for the client
         self._waiting: deque[Item] = deque()  # put, and not encoded yet
         self._waiting_size = 0  # of it, about: characters since the last gathering
@@ -270,9 +271,9 @@ class Channel:
                 raise
 
     def _wait_while(self, is_so: Callable[[], object]) -> None:
-        """Send until that is no longer so, waiting for the client; but not where this has interrupted such a wait."""
+        """Send until that is no longer so, waiting for the client; but not where this has interrupted the same."""
         me = compat.get_ident()
-        if me in self._waiters:
+        if me in self._waiters or me in self._senders:
             return
         try:
             self._waiters.add(me)
@@ -290,22 +291,32 @@ class Channel:
 
         :raises OSError: if the client is gone.
         """
-        with self._guard:
-            # Who holds it will see what was put meanwhile, or the next flush() does.
-            if not self._sending.acquire(False):
-                return False
-            try:
-                for _ in range(MAX_SENDS):
-                    self._gather()
-                    if not self._unsent:
-                        return True
-                    sent = self._sock.send(self._unsent, _NOWAIT)
-                    del self._unsent[:sent]
-                return False
-            except BlockingIOError:
-                return False
-            finally:
-                self._sending.release()
+        me = compat.get_ident()
+        if me in self._senders:
+            return False  # this has interrupted the sending, which goes on afterwards
+        try:
+            self._senders.add(me)
+            with self._guard:
+                return self._flush()
+        finally:
+            self._senders.discard(me)
+
+    def _flush(self) -> bool:
+        # Who holds it will see what was put meanwhile, or the next flush() does.
+        if not self._sending.acquire(False):
+            return False
+        try:
+            for _ in range(MAX_SENDS):
+                self._gather()
+                if not self._unsent:
+                    return True
+                sent = self._sock.send(self._unsent, _NOWAIT)
+                del self._unsent[:sent]
+            return False
+        except BlockingIOError:
+            return False
+        finally:
+            self._sending.release()
 
     def _gather(self) -> None:
         if len(self._unsent) > self._max_output:

@@ -14,20 +14,26 @@ class InterruptedSocket:
         self.sent: list[bytes] = []
         self.channel = Channel(self)
 
-    def settimeout(self, seconds: float | None) -> None:
-        pass
+    def gettimeout(self) -> None:
+        return None
 
-    def sendall(self, data: bytes, flags: int) -> None:
-        self.sent.append(data)
+    def send(self, data: bytes, flags: int) -> int:
+        self.sent.append(bytes(data))
         if len(self.sent) == 1:
-            self.channel.write(b"from inside")
+            write(self.channel, "from inside")
+        return len(data)
+
+
+def write(channel: Channel, text: str) -> None:
+    channel.put("stdout", text)
+    channel.drain()
 
 
 def test_a_thread_that_is_sending_may_write_again() -> None:
     sock = InterruptedSocket()
-    thread = threading.Thread(target=sock.channel.write, args=[b"outer"], daemon=True)
+    thread = threading.Thread(target=write, args=[sock.channel, "outer"], daemon=True)
     thread.start()
     thread.join(DEADLINE)
     assert not thread.is_alive()
-    sock.channel.write(b"later")
+    write(sock.channel, "later")
     assert sock.sent == [b"outer", b"from inside", b"later"]
