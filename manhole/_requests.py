@@ -79,7 +79,9 @@ def parse_request(line: bytes) -> Request:
         raise BadRequest(None, "bad-message", "a message is a JSON object")
     ident = fields.get("id")
     if type(ident) not in (int, str, type(None)) or len(str(ident)) > MAX_ID:
-        raise BadRequest(None, "bad-message", f"'id' must be a whole number or a string, of {MAX_ID} characters at most")
+        raise BadRequest(
+            None, "bad-message", f"'id' must be a whole number or a string, of {MAX_ID} characters at most"
+        )
     op = fields.get("op")
     if type(op) is not str:
         raise BadRequest(ident, "bad-message", "'op' must name an operation")

@@ -194,7 +194,9 @@ def test_half_closing_lets_code_run_on(patient: Patient) -> None:
         assert client.read_all().endswith("in\nTrue\nwent on\n>>> 2\n>>> ")
 
 
-@pytest.mark.parametrize("code", ["while True: pass\n", "while True: print('x' * 1000)\n", "input()", "while True: input()\n"])
+@pytest.mark.parametrize(
+    "code", ["while True: pass\n", "while True: print('x' * 1000)\n", "input()", "while True: input()\n"]
+)
 def test_a_client_that_vanishes_in_the_middle_takes_its_session_along(patient: Patient, code: str) -> None:
     with messages(patient.default_path) as other:
         wait_until_true(lambda: len(other.ask("sessions")["sessions"]) == 1)
