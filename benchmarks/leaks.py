@@ -1,0 +1,36 @@
+"""leaks.py [--sessions N] [--runtime threads|gevent|eventlet]: what that many sessions leave behind, as Markdown.
+
+A tenth of them are killed at random moments, in the middle of code as well.
+"""
+
+import argparse
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--sessions", type=int, default=10_000)
+parser.add_argument("--runtime", choices=["threads", "gevent", "eventlet"], default="gevent")
+given = parser.parse_args()
+os.environ["MANHOLE_TEST_RUNTIME"] = given.runtime
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
+
+from harness import Patient  # noqa: E402 - its folder is known only now
+from many_sessions import Leaks  # noqa: E402
+
+with Patient("leaks.py", given.runtime, flags=["-W", "ignore"]) as patient:
+    assert patient.told() == "ready"
+    began = time.monotonic()
+    left = Leaks(patient, given.sessions)
+    seconds = time.monotonic() - began
+
+print(f"| After {given.sessions} sessions ({given.runtime}, {platform.python_implementation()} {platform.python_version()}) | |")
+print("| --- | ---: |")
+print(f"| of them killed at a random moment | {left.killed} |")
+print(f"| seconds in all | {seconds:.0f} |")
+print(f"| threads more than before | {left.threads} |")
+print(f"| descriptors more than before | {left.descriptors} |")
+print(f"| resident memory, KiB more than before | {left.kilobytes} |")
+print(f"| objects more than before, by type | {', '.join(f'{name} {count}' for name, count in left.objects[:8]) or 'none'} |")
