@@ -25,7 +25,17 @@ CODE = "ran.append(1)"
 
 def test_no_code_is_run_in_text(dumps_only: Patient, do: Do) -> None:
     with quiet(dumps_only.default_path) as client:
-        for line in (CODE, "if 1:", "  " + CODE, "", f"%hub {CODE}", f"%hub 0 {CODE}", "%hub", CODE, "%throw 1 SystemExit"):
+        for line in (
+            CODE,
+            "if 1:",
+            "  " + CODE,
+            "",
+            f"%hub {CODE}",
+            f"%hub 0 {CODE}",
+            "%hub",
+            CODE,
+            "%throw 1 SystemExit",
+        ):
             shown = client.ask(line)
             assert "Traceback" not in shown
             assert "mode='dump'" in shown or not line
