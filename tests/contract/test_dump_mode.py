@@ -71,6 +71,7 @@ def test_audit_events(commanded: Patient, do: Do) -> None:
     with messages(commanded.default_path) as program:
         with commanded.connect() as refused:
             assert refused.read_all().startswith("manhole: refused: ")
+        wait_until_true(lambda: do("answer = events[-1][0]") == "manhole.refuse")  # a moment after it was said
         program.eval("1\n2")
         program.ask("close")
         assert program.has_ended()

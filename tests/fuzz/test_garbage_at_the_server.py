@@ -1,4 +1,4 @@
-"""Arbitrary bytes, cut messages, huge lines and several connections in turns: nothing crashes, hangs or disturbs others."""
+"""Arbitrary bytes, cut messages, huge lines and clients in turns: nothing crashes, hangs or disturbs others."""
 
 import contextlib
 import json
