@@ -22,8 +22,8 @@ def test_many_sessions_of_which_some_are_killed_leave_nothing_behind(patient: Pa
     assert left.killed > 0
     assert (left.threads, left.descriptors) == (0, 0)
     assert left.kilobytes < 5_000
-    # One object for each session would be as many as there were; what one has left only just is not collected yet.
-    assert [pair for pair in left.objects if pair[1] >= SESSIONS // 10] == []
+    # One object for each session of a kind would show; caches of weak references are a few dozen.
+    assert [pair for pair in left.objects if pair[1] >= SESSIONS // 4] == []
 
 
 def test_two_hundred_megabytes_for_a_client_that_does_not_read_are_no_burden_on_the_application(
