@@ -19,29 +19,26 @@ def serve_exec(session: Session, around: Surroundings) -> None:
     session.mode = "exec"
     read_line = Channel(session.socket).read_line
     namespace = make_namespace(around.locals)
-    try:
-        while True:
-            try:
-                line = read_line()
-            except LineTooLong:
-                around.log("a line was too long and was thrown away")
-                continue
-            if line is None:
-                break
-            source = line.decode("utf-8", "replace")
-            try:
-                session.begin_code(source)
-                exec(source, namespace)  # noqa: S102 - what this handler is for
-            except SystemExit:
-                break
-            except AuditFailed as error:
-                around.log(f"not run: {error}")
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it ends the line, not the session
-                around.log(f"{type(error).__name__}: {_text_of(error)} in the line {line[:80]!r}")
-            finally:
-                session.end_code()
-    finally:
-        namespace.clear()
+    while True:
+        try:
+            line = read_line()
+        except LineTooLong:
+            around.log("a line was too long and was thrown away")
+            continue
+        if line is None:
+            break
+        source = line.decode("utf-8", "replace")
+        try:
+            session.begin_code(source)
+            exec(source, namespace)  # noqa: S102 - what this handler is for
+        except SystemExit:
+            break
+        except AuditFailed as error:
+            around.log(f"not run: {error}")
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it ends the line, not the session
+            around.log(f"{type(error).__name__}: {_text_of(error)} in the line {line[:80]!r}")
+        finally:
+            session.end_code()
 
 
 def _text_of(error: BaseException) -> str:

@@ -159,3 +159,27 @@ def test_what_a_client_that_does_not_read_misses_of_the_copies_is_counted(comman
         assert copied + missed == 10_000_000
         assert missed > 0
         assert program.eval("1")["value"] == "1"
+
+
+@pytest.mark.parametrize("handler", ["repl", "exec"])
+def test_a_function_that_a_session_has_left_in_the_application_still_works_for_every_handler(
+    commanded: Patient, do: Do, handler: str
+) -> None:
+    do(f"left = []; manhole.install(verbose=False, connection_handler={handler!r}, locals=dict(left=left))")
+    with commanded.connect() as client:
+        client.send("import os; left.append(lambda: os.sep)\nexit()\n")
+        client.read_all()
+    assert do("answer = left[0]()") == "/"
+
+
+def test_a_value_that_is_too_long_is_cut_and_the_rest_is_shown_on_demand(installed: Patient) -> None:
+    with quiet(installed.default_path) as client:
+        shown = client.ask("'a' * 25_000 + 'z' * 20_000")
+        assert len(shown) < 21_000
+        assert "25002 more characters: %more" in shown
+        more = client.ask("%more")
+        assert more.startswith("a")
+        assert "5002 more characters" in more
+        assert client.ask("%more") == "z" * 5001 + "'\n"
+        assert client.ask("%more") == "There is nothing more to show\n"
+        assert client.ask("len(_)") == "45000\n"
