@@ -32,6 +32,8 @@ __all__ = ["MessageConversation"]
 INPUT_SECONDS = 0.02
 # Bytes of requests that wait while code runs. Arbitrary; the memory is the application's.
 MAX_QUEUED = 4 * MAX_LINE_BYTES
+# Messages that the attendant reads of one client before it looks after the next. Arbitrary; a millisecond or two.
+MAX_HEARD = 256
 _SNAPSHOT_FIELDS: dict[str, type | tuple[type, ...]] = {
     "finished": bool,
     "samples": int,
@@ -105,15 +107,16 @@ class MessageConversation(Conversation):
             if request is not None:
                 return request
 
-    def _parse(self, line: bytes) -> Request | None:
+    def _parse(self, line: bytes, may_wait: bool = True) -> Request | None:
         try:
             return parse_request(line)
         except BadRequest as error:
-            self._fail(error.ident, error.code, str(error))
+            self._fail(error.ident, error.code, str(error), may_wait)
             return None
 
-    def _refuse_overlong(self) -> None:
-        self._fail(None, "too-large", f"a message has at most {MAX_LINE_BYTES} bytes; this one was thrown away")
+    def _refuse_overlong(self, may_wait: bool = True) -> None:
+        told = f"a message has at most {MAX_LINE_BYTES} bytes; this one was thrown away"
+        self._fail(None, "too-large", told, may_wait)
 
     def _do(self, request: Request) -> None:
         operation = self._operations.get(request.op)
@@ -143,8 +146,9 @@ class MessageConversation(Conversation):
     def _send(self, message: dict[str, Any], may_wait: bool = True) -> None:
         self.channel.put_whole(_MESSAGE, _format(message), may_wait)
 
-    def _fail(self, ident: Any, code: str, message: str) -> None:
-        self._send({"id": ident, "type": "error", "code": code, "message": message})
+    def _fail(self, ident: Any, code: str, message: str, may_wait: bool = True) -> None:
+        # What the client has sent may be quoted in it, and is as long as it likes.
+        self._send({"id": ident, "type": "error", "code": code, "message": message[:MAX_TEXT]}, may_wait)
 
     def _encode(self, items: Sequence[Item]) -> bytes:
         """What was put as messages, with their numbers. What code has printed in a row is one."""
@@ -267,15 +271,17 @@ class MessageConversation(Conversation):
         return None if text is None else text.encode("utf-8", "surrogatepass")
 
     def hear(self) -> None:
-        while True:
+        for _ in range(MAX_HEARD):
+            if not self.channel.has_room_for_answers():
+                break
             try:
                 line = self.channel.take_line()
             except LineTooLong:
-                self._refuse_overlong()
+                self._refuse_overlong(may_wait=False)
                 continue
             if line is None:
                 break
-            request = self._parse(line)
+            request = self._parse(line, may_wait=False)
             if request is not None:
                 self._sort(request)
 
@@ -285,14 +291,15 @@ class MessageConversation(Conversation):
             self._queued += request.size
             if self._queued > MAX_QUEUED:
                 self._queued -= request.size
-                self._fail(request.ident, "busy", "too many requests wait for the end of the code that is running")
+                told = "too many requests wait for the end of the code that is running"
+                self._fail(request.ident, "busy", told, may_wait=False)
             else:
                 self._queue.append(request)
             return
         try:
             self._send({"id": request.ident, "type": "done", **self._operations[request.op](request)}, may_wait=False)
         except BadRequest as error:
-            self._fail(request.ident, error.code, str(error))
+            self._fail(request.ident, error.code, str(error), may_wait=False)
 
     def note(self, message: str) -> None:
         self._send({"id": self._current, "type": "note", "message": message}, may_wait=False)

@@ -274,6 +274,20 @@ def test_what_cannot_be_served_is_answered(program: Messages, line: bytes, ident
     assert program.eval("1")["value"] == "1"
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"op": "eval", "code": "1", "hub": "\\" * 400_000},
+        {"op": "snapshot", "state": "\\" * 400_000},
+        {"op": "complete", "text": "x = long['"},
+    ],
+)
+def test_answers_stay_within_a_message_whatever_they_quote(program: Messages, request_: dict[str, Any]) -> None:
+    program.eval("long = {'\\x01' * 10_000 + str(i): i for i in range(1000)}")
+    assert program.ask(**request_)["type"] in ("done", "error")
+    assert program.eval("1")["value"] == "1"
+
+
 def test_unknown_fields_are_ignored_and_an_id_need_not_be(program: Messages) -> None:
     program.client.send('{"op": "complete", "text": "zzz", "new": [1], "id": "a"}\n{"op": "complete", "text": "zzz"}\n')
     assert program.read() == done("a", start=0, matches=[])
