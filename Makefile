@@ -5,7 +5,7 @@ PYTHON ?= python3
 RUNTIME ?= gevent
 
 .DEFAULT_GOAL := help
-.PHONY: help demo found test smoke matrix lint bench clean check-python
+.PHONY: help demo found test smoke matrix lint bench bench-sessions leaks clean check-python
 
 help:
 	@echo 'make demo     hang a real server and look into it with manhole-cli'
@@ -18,6 +18,9 @@ help:
 	@echo 'make lint     ruff and mypy'
 	@echo 'make bench    what a dump costs the dumped process, beside other tools, as Markdown; on CPython 3.11 and the'
 	@echo '              newest here, BENCH_INTERPRETERS=... chooses; BENCH=--quick is the short one'
+	@echo 'make bench-sessions'
+	@echo '              the same of what a session costs'
+	@echo 'make leaks    what 10,000 sessions leave behind in a process; LEAKS="--runtime eventlet" chooses another than gevent'
 	@echo 'make clean    remove what the others have made'
 
 check-python:
@@ -104,13 +107,19 @@ lint: .cache/test/ready
 # sort: once, if both are the same.
 BENCH_INTERPRETERS ?= $(sort $(filter python3.11,$(FOUND)) $(lastword $(filter python3.%,$(FOUND))))
 
-bench:
+bench: SCRIPT := snapshots.py
+bench-sessions: SCRIPT := sessions.py
+
+bench bench-sessions:
 	$(eval BENCH_INTERPRETERS := $(BENCH_INTERPRETERS))
 	@test -n '$(BENCH_INTERPRETERS)' || { echo 'no CPython among $(INTERPRETERS) on this machine' >&2; exit 1; }
 	@$(MAKE) --no-print-directory $(BENCH_INTERPRETERS:%=.cache/bench/%/ready) >&2
 	@for name in $(BENCH_INTERPRETERS); do \
-	  ".cache/bench/$$name/ours/bin/python" benchmarks/snapshots.py \
+	  ".cache/bench/$$name/ours/bin/python" benchmarks/$(SCRIPT) \
 	    --rival ".cache/bench/$$name/rival/bin/python" $(BENCH) || exit; echo; done
+
+leaks: .cache/bench/$(lastword $(BENCH_INTERPRETERS))/ready
+	@.cache/bench/$(lastword $(BENCH_INTERPRETERS))/ours/bin/python benchmarks/leaks.py $(LEAKS)
 
 # python-manhole is imported as `manhole` too, so it has an environment of its own. py-spy has no wheel everywhere, and the
 # table says where it is missing. The loop because a file of that name may be pyenv's stand-in, which only says no.
@@ -119,7 +128,7 @@ bench:
 	@python=$$(IFS=:; for folder in $$PATH; do \
 	   "$$folder/$*" -c '' >/dev/null 2>&1 && echo "$$folder/$*" && break; done); \
 	 "$$python" -m venv .cache/bench/$*/ours && "$$python" -m venv .cache/bench/$*/rival
-	@.cache/bench/$*/ours/bin/pip install -qq --disable-pip-version-check '.[gevent]'
+	@.cache/bench/$*/ours/bin/pip install -qq --disable-pip-version-check '.[gevent,eventlet]'
 	@.cache/bench/$*/ours/bin/pip install -qq --disable-pip-version-check py-spy || true
 	@.cache/bench/$*/rival/bin/pip install -qq --disable-pip-version-check manhole==1.8.1 gevent
 	@touch $@

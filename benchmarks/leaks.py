@@ -26,11 +26,13 @@ with Patient("leaks.py", given.runtime, flags=["-W", "ignore"]) as patient:
     left = Leaks(patient, given.sessions)
     seconds = time.monotonic() - began
 
-print(f"| After {given.sessions} sessions ({given.runtime}, {platform.python_implementation()} {platform.python_version()}) | |")
+python = f"{platform.python_implementation()} {platform.python_version()}"
+more = ", ".join(f"{name} {count}" for name, count in left.objects[:8])
+print(f"| After {given.sessions} sessions ({given.runtime}, {python}) | |")
 print("| --- | ---: |")
 print(f"| of them killed at a random moment | {left.killed} |")
 print(f"| seconds in all | {seconds:.0f} |")
 print(f"| threads more than before | {left.threads} |")
 print(f"| descriptors more than before | {left.descriptors} |")
 print(f"| resident memory, KiB more than before | {left.kilobytes} |")
-print(f"| objects more than before, by type | {', '.join(f'{name} {count}' for name, count in left.objects[:8]) or 'none'} |")
+print(f"| objects more than before, by type | {more or 'none'} |")

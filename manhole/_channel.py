@@ -24,10 +24,11 @@ MAX_WAITING_INPUT = 4 * MAX_LINE_BYTES
 # Bytes of output that may wait for the client; beyond it who writes waits. Arbitrary.
 MAX_OUTPUT = 1024 * 1024
 CHUNK = 65536
-# Of text: what is put at once, and after how much of it, or how many pieces, it is sent without being asked. Arbitrary.
+# Of text: what is put at once, and after how much of it it is sent without being asked. Arbitrary.
 PIECE = 16_384
 SEND_AT = 32_768
-SEND_AT_PIECES = 1024
+# What a piece counts beside its text, so that many small ones are sent on as well. Arbitrary.
+PIECE_COST = 32
 # Sends at once; else who sends for a client that reads as fast as its code prints would do nothing else. Arbitrary.
 MAX_SENDS = 16
 # Between two looks of who waits for the client: so long may an interrupt take that comes meanwhile.
@@ -245,6 +246,13 @@ class Channel:
         For any thread and for what interrupts one in here, such as a signal handler that prints: it only leaves its
         text to the interrupted frame, which would else be waited for for ever.
         """
+        # One that prints many lines comes through here twice for each, hence the short way.
+        if len(text) <= PIECE and may_wait:
+            self._waiting.append((kind, text))
+            self._waiting_size += len(text) + PIECE_COST
+            if self._waiting_size >= SEND_AT or (self.eager and "\n" in text):
+                self._send(may_wait)
+            return
         for start in range(0, len(text), PIECE):
             if not may_wait and (self.is_gone or self._is_full()):
                 self._dropped += 1
@@ -256,8 +264,8 @@ class Channel:
     def put_whole(self, kind: Any, text: str, may_wait: bool = True) -> None:
         """As put(), but in one piece, not at once, and never dropped: who must not wait has to put little."""
         self._waiting.append((kind, text))
-        self._waiting_size += len(text)
-        if self._waiting_size >= SEND_AT or len(self._waiting) >= SEND_AT_PIECES:
+        self._waiting_size += len(text) + PIECE_COST
+        if self._waiting_size >= SEND_AT:
             self._send(may_wait)
 
     def _send(self, may_wait: bool) -> None:
@@ -329,7 +337,7 @@ class Channel:
         size = 0
         while self._waiting and size < SEND_AT:
             items.append(self._waiting.popleft())
-            size += len(items[-1][1])
+            size += len(items[-1][1]) + PIECE_COST
         self._waiting_size = max(0, self._waiting_size - size) if self._waiting else 0
         dropped, self._dropped = self._dropped, 0
         if dropped:
@@ -360,7 +368,7 @@ class Channel:
             if self._is_full():
                 return False
         self._waiting.append((kind, text))
-        self._waiting_size += len(text)
+        self._waiting_size += len(text) + PIECE_COST
         return True
 
     # --- both

@@ -100,7 +100,10 @@ class DumpSignal:
         if watcher is not None and watcher.tell(self._asked):
             written.acquire(timeout=WRITE_SECONDS)
         else:
-            self._waiting.clear()
+            try:
+                self._waiting.remove(written)  # and not what an interrupted frame waits for
+            except ValueError:
+                pass  # the thread has been quicker
             self._files.write(self._name)
 
     def _do_default(self) -> None:

@@ -92,7 +92,7 @@ class Evaluator:
 
         def make_streams(may_wait: bool, read: Callable[[], bytes | None]) -> Streams:
             def output(kind: str) -> SessionOutput:
-                return SessionOutput(lambda text: channel.put(kind, text, may_wait), channel.flush)
+                return SessionOutput(partial(channel.put, kind, may_wait=may_wait), channel.flush)
 
             stderr = output("stderr") if redirect_stderr else None
             return Streams(SessionInput(read), output("stdout"), stderr, partial(self._display, may_wait))

@@ -159,10 +159,13 @@ class _StandIn:
         return self._manhole_original if own is None else own
 
     def write(self, text: str) -> Any:
-        written = self._manhole_target().write(text)
-        if _current() is None:
+        streams = _current()
+        if streams is None:
+            written = self._manhole_original.write(text)
             self._manhole_copy(text)
-        return written
+            return written
+        own = getattr(streams, self._manhole_field)
+        return (self._manhole_original if own is None else own).write(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
         for line in lines:

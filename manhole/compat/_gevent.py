@@ -131,4 +131,21 @@ def leave_thread() -> None:
     find_hub = getattr(sys.modules.get("gevent._hub_local"), "get_hub_if_exists", None)
     hub = find_hub() if find_hub is not None else None
     if hub is not None:
+        _end_hub(hub)
         hub.destroy(destroy_loop=True)
+
+
+def _end_hub(hub: Any) -> None:
+    """Have the hub's greenlet come to its end, as destroy() does.
+
+    What that throws into the main greenlet of this thread stays there for ever, with the hub and our frames: it is
+    emptied.
+    """
+    destroyed = getattr(sys.modules.get("gevent.exceptions"), "HubDestroyed", None)
+    if destroyed is None or not hub:
+        return
+    try:
+        hub.throw(destroyed(True))
+    except Exception as error:  # noqa: BLE001 - a LoopExit
+        error.args = ()
+        error.with_traceback(None)

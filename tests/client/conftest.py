@@ -56,8 +56,10 @@ def environment(tmp_path: Path) -> dict[str, str]:
     home = tmp_path / "home"
     home.mkdir()
     changed = {"HOME": str(home), "MANHOLE_HISTORY": str(home / "history"), "TERM": "dumb", "INPUTRC": "/dev/null"}
+    # readline, which pytest loads, leaves the size of its own terminal to all that is started.
+    inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     # "strict" is what every locale but C has.
-    return {**os.environ, **changed, "LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "utf-8:strict"}
+    return {**inherited, **changed, "LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "utf-8:strict"}
 
 
 @pytest.fixture

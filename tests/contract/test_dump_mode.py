@@ -25,7 +25,17 @@ CODE = "ran.append(1)"
 
 def test_no_code_is_run_in_text(dumps_only: Patient, do: Do) -> None:
     with quiet(dumps_only.default_path) as client:
-        for line in (CODE, "if 1:", "  " + CODE, "", f"%hub {CODE}", f"%hub 0 {CODE}", "%hub", CODE, "%throw 1 SystemExit"):
+        for line in (
+            CODE,
+            "if 1:",
+            "  " + CODE,
+            "",
+            f"%hub {CODE}",
+            f"%hub 0 {CODE}",
+            "%hub",
+            CODE,
+            "%throw 1 SystemExit",
+        ):
             shown = client.ask(line)
             assert "Traceback" not in shown
             assert "mode='dump'" in shown or not line
@@ -61,6 +71,7 @@ def test_audit_events(commanded: Patient, do: Do) -> None:
     with messages(commanded.default_path) as program:
         with commanded.connect() as refused:
             assert refused.read_all().startswith("manhole: refused: ")
+        wait_until_true(lambda: do("answer = events[-1][0]") == "manhole.refuse")  # a moment after it was said
         program.eval("1\n2")
         program.ask("close")
         assert program.has_ended()

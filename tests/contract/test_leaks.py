@@ -26,7 +26,9 @@ def test_many_sessions_of_which_some_are_killed_leave_nothing_behind(patient: Pa
     assert [pair for pair in left.objects if pair[1] >= SESSIONS // 10] == []
 
 
-def test_two_hundred_megabytes_for_a_client_that_does_not_read_are_no_burden_on_the_application(patient: Patient) -> None:
+def test_two_hundred_megabytes_for_a_client_that_does_not_read_are_no_burden_on_the_application(
+    patient: Patient,
+) -> None:
     patient.say("lateness")
     _, before = patient.told()
     with quiet(patient.default_path) as deaf, quiet(patient.default_path) as other:

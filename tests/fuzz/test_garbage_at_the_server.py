@@ -1,4 +1,4 @@
-"""Arbitrary bytes, cut messages, huge lines and several connections in turns: nothing crashes, hangs or disturbs others."""
+"""Arbitrary bytes, cut messages, huge lines and clients in turns: nothing crashes, hangs or disturbs others."""
 
 import contextlib
 import json
@@ -68,13 +68,17 @@ json_values = st.recursive(
 altered = st.builds(
     lambda request, field, value: (json.dumps({**request, field: value}) + "\n").encode(),
     st.sampled_from(REQUESTS),
-    st.sampled_from(["op", "id", "code", "text", "on", "hub", "timeout", "match", "samples", "within", "kind", "thread"]),
+    st.sampled_from(
+        ["op", "id", "code", "text", "on", "hub", "timeout", "match", "samples", "within", "kind", "thread"]
+    ),
     json_values,
 )
 whole = st.sampled_from([(json.dumps(one) + "\n").encode() for one in REQUESTS])
 typed = st.sampled_from([one.encode() for one in STATEMENTS])
 hellos = st.sampled_from([hello().encode(), hello(mode="messages").encode(), b'{"manhole":2}\n', b'{"manhole":\n'])
-huge = st.sampled_from([b"x" * 1_100_000, b"[" * 200_000 + b"\n", b'{"op":"eval","code":"' + b"1" * 1_048_550, b"\x00" * 9000])
+huge = st.sampled_from(
+    [b"x" * 1_100_000, b"[" * 200_000 + b"\n", b'{"op":"eval","code":"' + b"1" * 1_048_550, b"\x00" * 9000]
+)
 cut = st.builds(lambda data, end: data[: end % len(data)], whole | altered | hellos | typed, st.integers(0, 500))
 pieces = st.lists(st.binary(max_size=40) | whole | altered | hellos | typed | cut | huge, max_size=8)
 
@@ -98,7 +102,9 @@ def answers(patient: Patient) -> None:
 
 
 @modest
-@given(first=st.sampled_from([b"", hello().encode(), hello(mode="messages").encode()]), sent=pieces, reads=st.booleans())
+@given(
+    first=st.sampled_from([b"", hello().encode(), hello(mode="messages").encode()]), sent=pieces, reads=st.booleans()
+)
 def test_whatever_one_client_sends(patient: Patient, first: bytes, sent: list[bytes], reads: bool) -> None:
     with patient.connect() as client:
         for piece in (first, *sent):
@@ -112,8 +118,12 @@ def test_whatever_one_client_sends(patient: Patient, first: bytes, sent: list[by
 
 @modest
 @given(
-    kinds=st.lists(st.sampled_from([b"", hello(greeting=False).encode(), hello(mode="messages").encode()]), min_size=2, max_size=5),
-    steps=st.lists(st.tuples(st.integers(0, 4), st.binary(max_size=20) | whole | altered | typed | cut, st.booleans()), max_size=20),
+    kinds=st.lists(
+        st.sampled_from([b"", hello(greeting=False).encode(), hello(mode="messages").encode()]), min_size=2, max_size=5
+    ),
+    steps=st.lists(
+        st.tuples(st.integers(0, 4), st.binary(max_size=20) | whole | altered | typed | cut, st.booleans()), max_size=20
+    ),
 )
 def test_several_clients_in_turns(patient: Patient, kinds: list[bytes], steps: list[tuple[int, bytes, bool]]) -> None:
     with contextlib.ExitStack() as stack:
