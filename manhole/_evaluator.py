@@ -18,8 +18,7 @@ from manhole._compiler import Compiler, is_coroutine
 from manhole._dump import dump_stacktraces
 from manhole._hub_list import find_asyncio_loop
 from manhole._in_hub import MAX_TIMEOUT, in_hub, run_in_hub
-from manhole._interrupts import Interruption
-from manhole._stdio import SessionInput, SessionOutput, Streams, context_with, run_with
+from manhole._stdio import SessionInput, SessionOutput, Streams, context_with
 
 __all__ = ["DEFAULT_TIMEOUT", "Evaluator", "make_namespace"]
 
@@ -64,7 +63,7 @@ def make_namespace(extra: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Evaluator:
-    """One session's namespace, streams and values.
+    """One session's namespace, streams and values; what runs code is for where these streams are the current ones.
 
     :param number: the session's.
     :param channel: takes what the code prints; what it puts there has the kinds "stdout" and "stderr".
@@ -78,7 +77,6 @@ class Evaluator:
         self,
         number: int,
         channel: Channel,
-        interruption: Interruption,
         read_line: Callable[[], bytes | None],
         names: Mapping[str, Any],
         redirect_stderr: bool,
@@ -87,7 +85,6 @@ class Evaluator:
         self.compiler = Compiler(number)
         self.hub: compat.HubHandle | None = None
         self._channel = channel
-        self._interruption = interruption
         self._rest = ""  # of the last value that was cut
 
         def make_streams(may_wait: bool, read: Callable[[], bytes | None]) -> Streams:
@@ -142,10 +139,10 @@ class Evaluator:
     def run(
         self, function: Callable[[], _T], hub: compat.HubHandle | None = None, timeout: float = DEFAULT_TIMEOUT
     ) -> _T:
-        """*function*'s result with the session's streams, in *hub* or on the calling thread, and interruptible."""
-        if hub is not None:
-            function = partial(run_in_hub, function, hub, timeout, context_with(self._hub_streams))
-        return self._interruption.run(partial(run_with, self.streams, function))
+        """*function*'s result, in *hub* or on the calling thread."""
+        if hub is None or hub.is_current():  # a oneshot may have interrupted the hub: nothing would run there meanwhile
+            return function()
+        return run_in_hub(function, hub, timeout, context_with(self._hub_streams))
 
     def _display(self, may_wait: bool, value: object) -> None:
         """What sys.displayhook does for this session's code; the application's `builtins._` is left alone."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from manhole import compat
 from manhole._channel import MAX_LINE_BYTES, Channel, Item, LineTooLong
-from manhole._commands import is_command
+from manhole._commands import is_command, run_command
 from manhole._complete import complete
 from manhole._conversation import Conversation
 from manhole._describe import describe_hubs, describe_process
@@ -179,23 +179,26 @@ class MessageConversation(Conversation):
         if not 0 <= timeout <= TIMEOUT_MAX:
             raise BadRequest(request.ident, "bad-field", f"'timeout' must be seconds from 0 to {TIMEOUT_MAX:g}")
         hub = None if where is False else find_hub(None if where is True else where)
-        outcome: dict[str, Any] = {"status": "ok", "value": None, "value_type": None, "cut": 0, "exception": None}
         try:
-            with self.running(code):
-                if is_command(code):
-                    self.run_command(code)
-                else:
-                    outcome |= self._evaluate(code, hub, timeout)
-        except AuditFailed:
-            raise
-        except SystemExit:
-            self._goes_on = False
-            outcome["status"] = "exit"
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it ends the evaluation, not the session
-            outcome |= {"status": "exception", "exception": describe_error(error)}
-        return outcome
+            outcome = self.perform(code, partial(self._evaluate, code, hub, timeout))
+        except KeyboardInterrupt:  # too late for the code itself; perhaps it has hit what describes an error
+            outcome = _describe_failure(KeyboardInterrupt())
+        return {"status": "ok", "value": None, "value_type": None, "cut": 0, "exception": None} | outcome
 
     def _evaluate(self, source: str, hub: compat.HubHandle | None, timeout: float) -> dict[str, Any]:
+        """What is to be said of *source*, whatever it gives or raises."""
+        try:
+            if not is_command(source):
+                return self._run_program(source, hub, timeout)
+            run_command(source, self)
+            return {}
+        except SystemExit:
+            self._goes_on = False
+            return {"status": "exit"}
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it ends the evaluation, not the session
+            return _describe_failure(error)
+
+    def _run_program(self, source: str, hub: compat.HubHandle | None, timeout: float) -> dict[str, Any]:
         first, last = self.evaluator.compiler.program(source)
         if first is not None:
             self.evaluator.evaluate(first, hub, timeout)
@@ -306,6 +309,10 @@ class MessageConversation(Conversation):
 
     def copy(self, text: str, missed: int) -> bool:
         return self.channel.offer(_MESSAGE, _format({"type": "mirror", "text": text, "missed": missed}))
+
+
+def _describe_failure(error: BaseException) -> dict[str, Any]:
+    return {"status": "exception", "exception": describe_error(error)}
 
 
 def _format(message: dict[str, Any]) -> str:
