@@ -24,6 +24,8 @@ __all__ = ["DEFAULT_TIMEOUT", "Evaluator", "make_namespace"]
 
 # Seconds that a hub has for what it is to run, if nothing else is said.
 DEFAULT_TIMEOUT = 5.0
+# Seconds after which a loop of our own comes back to Python, where an interrupt is raised. Arbitrary.
+BEAT_SECONDS = 0.05
 # Characters of a value that are shown at once. Arbitrary; some screenfuls.
 SHOWN = 20_000
 
@@ -127,14 +129,12 @@ class Evaluator:
         :raises KeyboardInterrupt: if it was interrupted.
         """
         function: Callable[[], Any] = partial(eval, code, self.namespace)
-        if not is_coroutine(code):
-            return self.run(function, hub, timeout)
-        if hub is not None:
-            return self.run(function, hub, timeout)
-        loop = find_asyncio_loop()
-        if loop is not None:
-            return self.run(function, loop, MAX_TIMEOUT)
-        return self.run(lambda: _run_coroutine(function()))
+        if is_coroutine(code):
+            if hub is None:
+                hub, timeout = find_asyncio_loop(), MAX_TIMEOUT
+            if hub is None or hub.is_current():
+                return _run_coroutine(function())
+        return self.run(function, hub, timeout)
 
     def run(
         self, function: Callable[[], _T], hub: compat.HubHandle | None = None, timeout: float = DEFAULT_TIMEOUT
@@ -170,19 +170,39 @@ def _refuse_to_read() -> bytes | None:
 
 
 def _run_coroutine(coroutine: Coroutine[Any, Any, _T]) -> _T:
-    """*coroutine*'s result, on a loop of our own: the application has none that is running."""
+    """*coroutine*'s result, on a loop of our own: the application has none that is running and could be waited for."""
     asyncio = sys.modules.get("asyncio")
-    if asyncio is not None:
-        loop = asyncio.new_event_loop()
+    try:
+        if asyncio is not None:
+            return _run_on_a_loop(asyncio, coroutine)
         try:
-            result: _T = loop.run_until_complete(coroutine)
-            return result
+            coroutine.send(None)
+        except StopIteration as stop:
+            value: _T = stop.value
+            return value
+        raise RuntimeError("there is no event loop to wait on; import asyncio first")
+    finally:
+        coroutine.close()
+
+
+def _run_on_a_loop(asyncio: Any, coroutine: Coroutine[Any, Any, _T]) -> _T:
+    """What asyncio.run() does, but for signals and the thread's own loop, which are the application's."""
+    loop = asyncio.new_event_loop()
+
+    def beat() -> None:
+        loop.call_later(BEAT_SECONDS, beat)
+
+    try:
+        beat()
+        result: _T = loop.run_until_complete(coroutine)
+        return result
+    finally:
+        try:
+            left = asyncio.all_tasks(loop)  # it among them, if it was interrupted
+            for task in left:
+                task.cancel()
+            if left:
+                loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
             loop.close()
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        value: _T = stop.value
-        return value
-    coroutine.close()
-    raise RuntimeError("there is no event loop to wait on; import asyncio first")

@@ -222,6 +222,30 @@ def test_code_that_waits_in_a_hub_of_the_session_s_own_thread_is_interrupted(cli
         assert client.ask("1 + 1") == "2\n"
 
 
+def test_code_that_awaits_is_interrupted_and_cleans_up(client: Conversation) -> None:
+    """On a loop of the session's own, which waits in C."""
+    code = (
+        "async def f():",
+        "  try:",
+        "    print('in')",
+        "    await asyncio.Event().wait()",
+        "  finally: print('out')",
+        "",
+    )
+    client.ask("import asyncio")
+    client.ask("\n".join([*code, ""]))
+    for _ in range(3):
+        client.received = b""
+        client.send("other = asyncio.ensure_future(f()); await f()\n")
+        client.read_past(b"in\n")
+        client.read_past(b"in\n")
+        client.send(INTERRUPT)
+        shown = client.read_until()
+        assert shown.count("out\n") == 2
+        assert shown.endswith("KeyboardInterrupt\n")
+        assert client.ask("other.cancelled()") == "True\n"
+
+
 def test_end_of_input_ends_the_session_at_a_prompt_and_after_code(patient: Patient) -> None:
     with quiet(patient.default_path) as client:
         client.send(END)
