@@ -294,6 +294,10 @@ class Channel:
     def _is_full(self) -> bool:
         return len(self._unsent) + self._waiting_size > self._max_output
 
+    def has_room_for_answers(self) -> bool:
+        """Whether put_whole() is still for those who must not wait: beyond max_output they have as much again."""
+        return len(self._unsent) + self._waiting_size <= 2 * self._max_output
+
     def flush(self) -> bool:
         """Send what the client has room for; whether that is all. Never waits.
 

@@ -12,14 +12,16 @@ import keyword
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import accumulate
 from operator import is_
 from types import FunctionType, GetSetDescriptorType, MappingProxyType, MemberDescriptorType
 from typing import Any, NamedTuple
 
 __all__ = ["MAX_MATCHES", "complete"]
 
-# More than anybody reads.
+# More than anybody reads: matches, and characters of all together.
 MAX_MATCHES = 1000
+MAX_CHARACTERS = 65_536
 # Of a longer text the end alone is looked at. Arbitrary; longer than any statement that somebody types.
 MAX_TEXT = 10_000
 # How many names are sifted and sorted in one go, for the GIL is held meanwhile: well below a millisecond.
@@ -50,9 +52,9 @@ def complete(text: str, namespace: dict[str, Any]) -> tuple[int, list[str]]:
 
     :param text: what was typed up to the cursor, in one or several lines.
     :param namespace: where names are looked up, before the builtins.
-    :returns: the index in *text* from which on a match replaces it, and the matches: sorted, at most MAX_MATCHES. What
-        begins with an underscore is among them only if what was typed does. A key is written as it stands between its
-        quotes, and does not close them.
+    :returns: the index in *text* from which on a match replaces it, and the matches: sorted, at most MAX_MATCHES and
+        MAX_CHARACTERS. What begins with an underscore is among them only if what was typed does. A key is written as
+        it stands between its quotes, and does not close them.
 
     Raises nothing. Any thread or greenlet; runs no code of the application, takes no lock and imports nothing.
     """
@@ -158,7 +160,8 @@ def _escape(key: str, quote: str) -> str:
     key = key.replace("\\", "\\\\").replace(quote, "\\" + quote)
     if key.isprintable():
         return key
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in key)
+    # Not by the codec unicode_escape, which is imported when it is first used.
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in key)
 
 
 def _choose(prefix: str, names: Iterable[str]) -> list[str]:
@@ -171,7 +174,8 @@ def _choose(prefix: str, names: Iterable[str]) -> list[str]:
             if len(fresh) >= CHUNK:
                 found = sorted(fresh.union(found))[:MAX_MATCHES]
                 fresh.clear()
-    return sorted(fresh.union(found))[:MAX_MATCHES]
+    found = sorted(fresh.union(found))[:MAX_MATCHES]
+    return [name for name, total in zip(found, accumulate(map(len, found)), strict=True) if total <= MAX_CHARACTERS]
 
 
 # How objects are read: by nothing but the methods of the builtin types. Classes are compared by `is`, for `==`, `in` a

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from manhole import compat
 from manhole._channel import Channel
-from manhole._commands import run_command
 from manhole._evaluator import Evaluator
 from manhole._hello import Hello
 from manhole._hub_list import find_hub_of
 from manhole._interrupts import Interruption
 from manhole._session import Session
+from manhole._stdio import run_with
 from manhole._surroundings import Surroundings
 from manhole._tracebacks import is_ours
 from manhole.compat import HubHandle
@@ -29,6 +29,8 @@ WAKE_SECONDS = 0.1
 # Until it is raised from outside again, if the hub has not come round. Arbitrary.
 RENEW_SECONDS = 0.2
 TELL_SECONDS = 0.5
+
+_T = TypeVar("_T")
 
 
 class Conversation:
@@ -53,9 +55,7 @@ class Conversation:
         self.around = around
         self.interruption = interruption
         self.is_attended = False
-        self.evaluator = Evaluator(
-            session.number, channel, interruption, self.read_input, around.locals, around.redirect_stderr
-        )
+        self.evaluator = Evaluator(session.number, channel, self.read_input, around.locals, around.redirect_stderr)
         self._interrupts = 0  # asked for since the code began that runs
         self._asked_at = 0.0
         self._is_woken = self._is_told = self._is_left = self._is_lost = False
@@ -92,14 +92,16 @@ class Conversation:
         """See Attended."""
         return self.channel.flush()
 
-    # --- for the commands that begin with %
+    def perform(self, code: str, function: Callable[[], _T]) -> _T:
+        """*function*'s result, which runs *code* and shows what it gives or raises: that runs code of others, too.
 
-    def run_command(self, line: str) -> None:
-        """Run one; what it shows is put like output of code.
-
-        :raises ManholeError: if it cannot do what it should; for the user to read.
+        :raises AuditFailed: if it must not.
+        :raises KeyboardInterrupt: if it is interrupted, and what else it raises.
         """
-        self.evaluator.run(partial(run_command, line, self))
+        with self._running(code):
+            return self.interruption.run(partial(run_with, self.evaluator.streams, function))
+
+    # --- for the commands that begin with %
 
     @property
     def dump_only(self) -> bool:
@@ -133,11 +135,8 @@ class Conversation:
         return self.evaluator.more()
 
     @contextmanager
-    def running(self, code: str) -> Iterator[None]:
-        """While *code* runs.
-
-        :raises AuditFailed: if it must not.
-        """
+    def _running(self, code: str) -> Iterator[None]:
+        """While *code* runs."""
         self.session.begin_code(code)
         self._interrupts = 0
         self._is_woken = self._is_told = self._is_lost = False

@@ -18,13 +18,14 @@ from manhole._compiler import Compiler, is_coroutine
 from manhole._dump import dump_stacktraces
 from manhole._hub_list import find_asyncio_loop
 from manhole._in_hub import MAX_TIMEOUT, in_hub, run_in_hub
-from manhole._interrupts import Interruption
-from manhole._stdio import SessionInput, SessionOutput, Streams, context_with, run_with
+from manhole._stdio import SessionInput, SessionOutput, Streams, context_with
 
 __all__ = ["DEFAULT_TIMEOUT", "Evaluator", "make_namespace"]
 
 # Seconds that a hub has for what it is to run, if nothing else is said.
 DEFAULT_TIMEOUT = 5.0
+# Seconds after which a loop of our own comes back to Python, where an interrupt is raised. Arbitrary.
+BEAT_SECONDS = 0.05
 # Characters of a value that are shown at once. Arbitrary; some screenfuls.
 SHOWN = 20_000
 
@@ -64,7 +65,7 @@ def make_namespace(extra: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Evaluator:
-    """One session's namespace, streams and values.
+    """One session's namespace, streams and values; what runs code is for where these streams are the current ones.
 
     :param number: the session's.
     :param channel: takes what the code prints; what it puts there has the kinds "stdout" and "stderr".
@@ -78,7 +79,6 @@ class Evaluator:
         self,
         number: int,
         channel: Channel,
-        interruption: Interruption,
         read_line: Callable[[], bytes | None],
         names: Mapping[str, Any],
         redirect_stderr: bool,
@@ -87,7 +87,6 @@ class Evaluator:
         self.compiler = Compiler(number)
         self.hub: compat.HubHandle | None = None
         self._channel = channel
-        self._interruption = interruption
         self._rest = ""  # of the last value that was cut
 
         def make_streams(may_wait: bool, read: Callable[[], bytes | None]) -> Streams:
@@ -130,22 +129,20 @@ class Evaluator:
         :raises KeyboardInterrupt: if it was interrupted.
         """
         function: Callable[[], Any] = partial(eval, code, self.namespace)
-        if not is_coroutine(code):
-            return self.run(function, hub, timeout)
-        if hub is not None:
-            return self.run(function, hub, timeout)
-        loop = find_asyncio_loop()
-        if loop is not None:
-            return self.run(function, loop, MAX_TIMEOUT)
-        return self.run(lambda: _run_coroutine(function()))
+        if is_coroutine(code):
+            if hub is None:
+                hub, timeout = find_asyncio_loop(), MAX_TIMEOUT
+            if hub is None or hub.is_current():
+                return _run_coroutine(function())
+        return self.run(function, hub, timeout)
 
     def run(
         self, function: Callable[[], _T], hub: compat.HubHandle | None = None, timeout: float = DEFAULT_TIMEOUT
     ) -> _T:
-        """*function*'s result with the session's streams, in *hub* or on the calling thread, and interruptible."""
-        if hub is not None:
-            function = partial(run_in_hub, function, hub, timeout, context_with(self._hub_streams))
-        return self._interruption.run(partial(run_with, self.streams, function))
+        """*function*'s result, in *hub* or on the calling thread."""
+        if hub is None or hub.is_current():  # a oneshot may have interrupted the hub: nothing would run there meanwhile
+            return function()
+        return run_in_hub(function, hub, timeout, context_with(self._hub_streams))
 
     def _display(self, may_wait: bool, value: object) -> None:
         """What sys.displayhook does for this session's code; the application's `builtins._` is left alone."""
@@ -173,19 +170,39 @@ def _refuse_to_read() -> bytes | None:
 
 
 def _run_coroutine(coroutine: Coroutine[Any, Any, _T]) -> _T:
-    """*coroutine*'s result, on a loop of our own: the application has none that is running."""
+    """*coroutine*'s result, on a loop of our own: the application has none that is running and could be waited for."""
     asyncio = sys.modules.get("asyncio")
-    if asyncio is not None:
-        loop = asyncio.new_event_loop()
+    try:
+        if asyncio is not None:
+            return _run_on_a_loop(asyncio, coroutine)
         try:
-            result: _T = loop.run_until_complete(coroutine)
-            return result
+            coroutine.send(None)
+        except StopIteration as stop:
+            value: _T = stop.value
+            return value
+        raise RuntimeError("there is no event loop to wait on; import asyncio first")
+    finally:
+        coroutine.close()
+
+
+def _run_on_a_loop(asyncio: Any, coroutine: Coroutine[Any, Any, _T]) -> _T:
+    """What asyncio.run() does, but for signals and the thread's own loop, which are the application's."""
+    loop = asyncio.new_event_loop()
+
+    def beat() -> None:
+        loop.call_later(BEAT_SECONDS, beat)
+
+    try:
+        beat()
+        result: _T = loop.run_until_complete(coroutine)
+        return result
+    finally:
+        try:
+            left = asyncio.all_tasks(loop)  # it among them, if it was interrupted
+            for task in left:
+                task.cancel()
+            if left:
+                loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
             loop.close()
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        value: _T = stop.value
-        return value
-    coroutine.close()
-    raise RuntimeError("there is no event loop to wait on; import asyncio first")

@@ -38,7 +38,7 @@ class Interruption:
         self._is_wanted = False
 
     def run(self, function: Callable[[], _T]) -> _T:
-        """*function*'s result.
+        """*function*'s result; not from within itself.
 
         :raises KeyboardInterrupt: if it is interrupted, and what else it raises.
         """

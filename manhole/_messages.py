@@ -11,7 +11,7 @@ from typing import Any
 
 from manhole import compat
 from manhole._channel import MAX_LINE_BYTES, Channel, Item, LineTooLong
-from manhole._commands import is_command
+from manhole._commands import is_command, run_command
 from manhole._complete import complete
 from manhole._conversation import Conversation
 from manhole._describe import describe_hubs, describe_process
@@ -32,6 +32,8 @@ __all__ = ["MessageConversation"]
 INPUT_SECONDS = 0.02
 # Bytes of requests that wait while code runs. Arbitrary; the memory is the application's.
 MAX_QUEUED = 4 * MAX_LINE_BYTES
+# Messages that the attendant reads of one client before it looks after the next. Arbitrary; a millisecond or two.
+MAX_HEARD = 256
 _SNAPSHOT_FIELDS: dict[str, type | tuple[type, ...]] = {
     "finished": bool,
     "samples": int,
@@ -105,15 +107,16 @@ class MessageConversation(Conversation):
             if request is not None:
                 return request
 
-    def _parse(self, line: bytes) -> Request | None:
+    def _parse(self, line: bytes, may_wait: bool = True) -> Request | None:
         try:
             return parse_request(line)
         except BadRequest as error:
-            self._fail(error.ident, error.code, str(error))
+            self._fail(error.ident, error.code, str(error), may_wait)
             return None
 
-    def _refuse_overlong(self) -> None:
-        self._fail(None, "too-large", f"a message has at most {MAX_LINE_BYTES} bytes; this one was thrown away")
+    def _refuse_overlong(self, may_wait: bool = True) -> None:
+        told = f"a message has at most {MAX_LINE_BYTES} bytes; this one was thrown away"
+        self._fail(None, "too-large", told, may_wait)
 
     def _do(self, request: Request) -> None:
         operation = self._operations.get(request.op)
@@ -143,8 +146,9 @@ class MessageConversation(Conversation):
     def _send(self, message: dict[str, Any], may_wait: bool = True) -> None:
         self.channel.put_whole(_MESSAGE, _format(message), may_wait)
 
-    def _fail(self, ident: Any, code: str, message: str) -> None:
-        self._send({"id": ident, "type": "error", "code": code, "message": message})
+    def _fail(self, ident: Any, code: str, message: str, may_wait: bool = True) -> None:
+        # What the client has sent may be quoted in it, and is as long as it likes.
+        self._send({"id": ident, "type": "error", "code": code, "message": message[:MAX_TEXT]}, may_wait)
 
     def _encode(self, items: Sequence[Item]) -> bytes:
         """What was put as messages, with their numbers. What code has printed in a row is one."""
@@ -175,23 +179,26 @@ class MessageConversation(Conversation):
         if not 0 <= timeout <= TIMEOUT_MAX:
             raise BadRequest(request.ident, "bad-field", f"'timeout' must be seconds from 0 to {TIMEOUT_MAX:g}")
         hub = None if where is False else find_hub(None if where is True else where)
-        outcome: dict[str, Any] = {"status": "ok", "value": None, "value_type": None, "cut": 0, "exception": None}
         try:
-            with self.running(code):
-                if is_command(code):
-                    self.run_command(code)
-                else:
-                    outcome |= self._evaluate(code, hub, timeout)
-        except AuditFailed:
-            raise
-        except SystemExit:
-            self._goes_on = False
-            outcome["status"] = "exit"
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it ends the evaluation, not the session
-            outcome |= {"status": "exception", "exception": describe_error(error)}
-        return outcome
+            outcome = self.perform(code, partial(self._evaluate, code, hub, timeout))
+        except KeyboardInterrupt:  # too late for the code itself; perhaps it has hit what describes an error
+            outcome = _describe_failure(KeyboardInterrupt())
+        return {"status": "ok", "value": None, "value_type": None, "cut": 0, "exception": None} | outcome
 
     def _evaluate(self, source: str, hub: compat.HubHandle | None, timeout: float) -> dict[str, Any]:
+        """What is to be said of *source*, whatever it gives or raises."""
+        try:
+            if not is_command(source):
+                return self._run_program(source, hub, timeout)
+            run_command(source, self)
+            return {}
+        except SystemExit:
+            self._goes_on = False
+            return {"status": "exit"}
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it ends the evaluation, not the session
+            return _describe_failure(error)
+
+    def _run_program(self, source: str, hub: compat.HubHandle | None, timeout: float) -> dict[str, Any]:
         first, last = self.evaluator.compiler.program(source)
         if first is not None:
             self.evaluator.evaluate(first, hub, timeout)
@@ -267,15 +274,17 @@ class MessageConversation(Conversation):
         return None if text is None else text.encode("utf-8", "surrogatepass")
 
     def hear(self) -> None:
-        while True:
+        for _ in range(MAX_HEARD):
+            if not self.channel.has_room_for_answers():
+                break
             try:
                 line = self.channel.take_line()
             except LineTooLong:
-                self._refuse_overlong()
+                self._refuse_overlong(may_wait=False)
                 continue
             if line is None:
                 break
-            request = self._parse(line)
+            request = self._parse(line, may_wait=False)
             if request is not None:
                 self._sort(request)
 
@@ -285,20 +294,25 @@ class MessageConversation(Conversation):
             self._queued += request.size
             if self._queued > MAX_QUEUED:
                 self._queued -= request.size
-                self._fail(request.ident, "busy", "too many requests wait for the end of the code that is running")
+                told = "too many requests wait for the end of the code that is running"
+                self._fail(request.ident, "busy", told, may_wait=False)
             else:
                 self._queue.append(request)
             return
         try:
             self._send({"id": request.ident, "type": "done", **self._operations[request.op](request)}, may_wait=False)
         except BadRequest as error:
-            self._fail(request.ident, error.code, str(error))
+            self._fail(request.ident, error.code, str(error), may_wait=False)
 
     def note(self, message: str) -> None:
         self._send({"id": self._current, "type": "note", "message": message}, may_wait=False)
 
     def copy(self, text: str, missed: int) -> bool:
         return self.channel.offer(_MESSAGE, _format({"type": "mirror", "text": text, "missed": missed}))
+
+
+def _describe_failure(error: BaseException) -> dict[str, Any]:
+    return {"status": "exception", "exception": describe_error(error)}
 
 
 def _format(message: dict[str, Any]) -> str:

@@ -72,7 +72,9 @@ def parse_request(line: bytes) -> Request:
     :raises BadRequest: if it is no JSON object, or has no name of an operation in it, or an id that is none.
     """
     try:
-        fields = json.loads(line)
+        # Decoded here: for bytes that look like UTF-16 json would import that codec, and the application may hold the
+        # import lock. Its own pairs of surrogates it takes as they are.
+        fields = json.loads(line.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError):
         raise BadRequest(None, "bad-message", "that was no JSON") from None
     if type(fields) is not dict:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from manhole._channel import Channel, Interrupted, LineTooLong
-from manhole._commands import is_command
+from manhole._commands import is_command, run_command
 from manhole._conversation import Conversation
 from manhole._dump import format_greeting
 from manhole._errors import AuditFailed, ManholeError
@@ -95,18 +95,25 @@ class TextConversation(Conversation):
 
     def _command(self, line: str) -> None:
         try:
-            self.run_command(line)
+            run_command(line, self)
         except ManholeError as error:
             self._show(f"manhole: {error}\n")
 
     def _run(self, source: str, function: Callable[[], None]) -> None:
         try:
-            with self.running(source):
-                function()
-        except SystemExit:
-            self._goes_on = False
+            self.perform(source, partial(self._show_what_it_raises, function))
         except AuditFailed as error:
             self._show(f"manhole: not run: {error}\n")
+        except (
+            KeyboardInterrupt
+        ):  # too late for the code itself; how an error came about that it hit is not shown again
+            self._show("\nKeyboardInterrupt\n")
+
+    def _show_what_it_raises(self, function: Callable[[], None]) -> None:
+        try:
+            function()
+        except SystemExit:
+            self._goes_on = False
         except BaseException as error:  # noqa: BLE001 - whatever it is, it ends the statement, not the session
             self._show_error(error)
 

@@ -39,7 +39,9 @@ def format_error(error: BaseException) -> str:
     """The traceback as text."""
     try:
         return "".join(_shown(error).format())
-    except Exception as broken:  # noqa: BLE001 - an exception whose own formatting fails is the user's, not ours
+    except KeyboardInterrupt:  # whoever asked for it wants it no more
+        raise
+    except BaseException as broken:  # noqa: BLE001 - an exception whose own formatting fails is the user's, not ours
         return f"{type(error).__name__} (its traceback cannot be shown: {type(broken).__name__})\n"
 
 
@@ -47,7 +49,9 @@ def describe_error(error: BaseException) -> dict[str, Any]:
     """The error as plain data."""
     try:
         message = str.__str__(str(error))
-    except Exception:  # noqa: BLE001 - as above
+    except KeyboardInterrupt:  # as above
+        raise
+    except BaseException:  # noqa: BLE001 - as above
         message = "(its text cannot be had)"
     frames = traceback.extract_tb(error.__traceback__)
     shown = [frame for frame in frames if not is_ours(frame.filename)]

@@ -93,6 +93,7 @@ def test_exceptions_are_data(program: Messages) -> None:
         "'\\ud800'",
         "{float('nan'): float('inf')}",
         "class E(Exception):\n  __str__ = lambda self: 1/0\nraise E",
+        "class E(Exception):\n  __str__ = lambda self: exit()\nraise E",
     ],
 )
 def test_what_is_odd_about_values_and_exceptions_stays_within_a_message(program: Messages, code: str) -> None:
@@ -271,6 +272,20 @@ def test_what_cannot_be_served_is_answered(program: Messages, line: bytes, ident
     answer = program.read()
     assert (answer["type"], answer["id"], answer["code"]) == ("error", ident, code)
     assert answer["message"]
+    assert program.eval("1")["value"] == "1"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"op": "eval", "code": "1", "hub": "\\" * 400_000},
+        {"op": "snapshot", "state": "\\" * 400_000},
+        {"op": "complete", "text": "x = long['"},
+    ],
+)
+def test_answers_stay_within_a_message_whatever_they_quote(program: Messages, request_: dict[str, Any]) -> None:
+    program.eval("long = {'\\x01' * 10_000 + str(i): i for i in range(1000)}")
+    assert program.ask(**request_)["type"] in ("done", "error")
     assert program.eval("1")["value"] == "1"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import Patient, connect_by
+from harness import RUNTIME, Patient, connect_by
 
 Do = Callable[[str], Any]
 
@@ -77,3 +77,13 @@ def test_a_signal_just_before_a_oneshot_begins_is_served_once(patient: Patient, 
     )
     converse(patient)
     assert do("answer = 'went on'") == "went on"
+
+
+@pytest.mark.skipif(RUNTIME == "threads", reason="plain threads have no hub")
+def test_a_oneshot_that_has_interrupted_the_hub_runs_there_what_is_for_it() -> None:
+    """Waiting for the hub would be waiting for itself."""
+    with Patient("patient.py", RUNTIME, "after", "idle", "oneshot_on=12") as patient:
+        assert [patient.told() for _ in range(3)][-1] == "in state"
+        with connect_by(patient, signal.SIGUSR2) as client:
+            client.read_until()
+            assert client.ask("%hub (6 * 7)") == "42\n"

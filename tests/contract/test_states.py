@@ -5,6 +5,7 @@ import stat
 
 import pytest
 from harness import RUNTIME, Patient, conversation
+from speaking import messages
 
 STATES = [
     "idle",
@@ -46,6 +47,18 @@ def test_errors_are_shown_while_somebody_holds_the_import_lock() -> None:
             assert "SyntaxError" in client.ask("exec('a = \"ä\" 1')")
             assert "JSONDecodeError" in client.ask("import json; json.loads('{')")
             assert "UserWarning" in client.ask("import warnings; warnings.warn('x')")
+
+
+def test_messages_are_answered_while_somebody_holds_the_import_lock() -> None:
+    """What looks as if it were encoded some other way, and what is to be written as an escape, needs no codec."""
+    with Patient("patient.py", RUNTIME, "after", "holding_the_import_lock") as patient:
+        assert [patient.told() for _ in range(3)][-1] == "in state"
+        with messages(patient.default_path) as program:
+            for line in ("\0{\0}", "{\0}\0", "\0\0\0{", "{\0\0\0", "\ufeff{}"):
+                program.client.send(line + "\n")
+                assert program.read()["code"] == "bad-message"
+            assert program.eval(r"found = {'a\u200b\ud800\n': 1}")["status"] == "ok"
+            assert program.ask("complete", text="found['")["matches"] == ["a\\u200b\\ud800\\n"]
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -1,7 +1,10 @@
-"""in_hub_asyncio.py: a loop on the main thread and one on another, for sessions, which find all this as `__main__`."""
+"""in_hub_asyncio.py [SIGNAL]: a loop on the main thread and one on another, for sessions, which find all this as
+`__main__`; SIGNAL has it wait for a oneshot.
+"""
 
 import asyncio
 import contextvars
+import sys
 import threading
 import time
 
@@ -99,7 +102,7 @@ async def main(ready):
     await ticking
 
 
-manhole.install(verbose=False)
+manhole.install(verbose=False, oneshot_on=int(sys.argv[1]) if sys.argv[1:] else None)
 there = threading.Event()
 threading.Thread(target=lambda: asyncio.run(main(there.set)), name="other", daemon=True).start()
 there.wait()

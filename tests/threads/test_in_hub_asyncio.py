@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 
 import pytest
-from harness import Conversation, Patient, conversation
+from harness import Conversation, Patient, connect_by, conversation
 
 ON_CPYTHON = pytest.mark.skipif(sys.implementation.name != "cpython", reason="PyPy cannot interrupt what computes")
 
@@ -72,3 +73,15 @@ def test_runs_in_the_context_that_is_given(client: Conversation) -> None:
     for function in ("app.variable.get", "app.get_variable"):
         assert client.ask(f"run_in_hub({function}, find_hub(), 5, context)") == "'set'\n"
         assert client.ask(f"run_in_hub({function}, find_hub(), 5)") == "'unset'\n"
+
+
+def test_a_oneshot_that_has_interrupted_the_loop_does_not_wait_for_it() -> None:
+    """That would be waiting for itself, without an end."""
+    with Patient("in_hub_asyncio.py", str(int(signal.SIGUSR2))) as patient:
+        assert patient.told() == "ready"
+        with connect_by(patient, signal.SIGUSR2) as client:
+            client.read_until()
+            assert client.ask("%hub (6 * 7)") == "42\n"
+            client.ask("import asyncio")
+            assert "RuntimeError: Cannot run the event loop" in client.ask("await asyncio.sleep(0)")
+            assert client.ask("1 + 1") == "2\n"
