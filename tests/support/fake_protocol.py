@@ -211,9 +211,12 @@ class Session:
         try:
             self.running = True
             value = run(code, self.names)
+            self.running = False  # a second interrupt must not come into what follows
         except SystemExit:
+            self.running = False
             status = "exit"
         except BaseException as error:
+            self.running = False
             status, exception = "exception", as_data(error)
         finally:
             with self.lock:
