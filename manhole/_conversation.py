@@ -28,7 +28,9 @@ __all__ = ["Conversation"]
 WAKE_SECONDS = 0.1
 # Until it is raised from outside again, if the hub has not come round. Arbitrary.
 RENEW_SECONDS = 0.2
+# As the two above. Where nothing reaches code that computes, there is little to wait for.
 TELL_SECONDS = 0.5
+TELL_SOON_SECONDS = 0.2
 
 _T = TypeVar("_T")
 
@@ -191,15 +193,21 @@ class Conversation:
         if waited > RENEW_SECONDS and self._is_lost:
             self._is_lost = False
             self.interruption.request()
-        if waited < TELL_SECONDS:
+        can_raise = compat.can_raise_in_threads()
+        if waited < (TELL_SECONDS if can_raise else TELL_SOON_SECONDS):
             return
         if not self._is_told:
             self._is_told = True
             self._interrupts = 1  # those that came before the client could know do not count
             where = _where(self.session.ident)
+            why = (
+                "perhaps in a call of C code that cannot be interrupted"
+                if can_raise
+                else "and in this Python it is interrupted only where it prints, reads its input or waits for a hub"
+            )
             self.note(
-                f"the code has not reacted to the interrupt yet: it is {where}, perhaps in a call of C code that "
-                "cannot be interrupted; again, or end of input, leaves it to itself"
+                f"the code has not reacted to the interrupt yet: it is {where}, {why}; again, or end of input, leaves "
+                "it to itself"
             )
         elif self._interrupts > 1 or self.is_leaving or self.channel.has_ended or self.channel.is_gone:
             self.session.is_abandoned = True

@@ -79,6 +79,7 @@ class HubCall:
         nudge_after = SLICE_SECONDS
         began = compat.monotonic()
         while not self._is_over:
+            compat.checkpoint()
             now = compat.monotonic()
             if self._ended.acquire(timeout=max(0.0, min(SLICE_SECONDS, deadline - now))):
                 self._ended.release()

@@ -5,7 +5,8 @@ the session, as wanted, but just as well in ours behind it. A lock would not hel
 its acquire() and whatever notes that it is held. So both sides announce by a plain assignment what they are about to
 do, and then look what the other one has announced. Afterwards what was set and not raised yet is taken back.
 
-Code that waits in C, for a lock or a sleep, is not reached until it returns.
+Code that waits in C, for a lock or a sleep, is not reached until it returns. On PyPy code is reached only where it
+prints, reads its input or waits for a hub: see compat/_async_exceptions.py.
 """
 
 from __future__ import annotations
@@ -18,10 +19,6 @@ from manhole import compat
 __all__ = ["Interruption"]
 
 _T = TypeVar("_T")
-
-
-def _checkpoint() -> None:
-    """Calling it has the interpreter look for exceptions that were set from outside."""
 
 
 class Interruption:
@@ -89,7 +86,7 @@ class Interruption:
             self._is_shielded = True
             while self._is_setting:
                 compat.sleep(0)
-            _checkpoint()  # what was set before is raised here
+            compat.checkpoint()  # what was set before is raised here
             # Code that prints all the time gives up the GIL only while it is shielded: the other side never finds it
             # otherwise.
             if self._is_running and self._is_wanted:

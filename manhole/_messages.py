@@ -263,6 +263,7 @@ class MessageConversation(Conversation):
                     if self.channel.has_ended:
                         return None
                     compat.sleep(INPUT_SECONDS)
+                    compat.checkpoint()
                 else:
                     request = self._read()
                     if request is None:

@@ -11,7 +11,7 @@ from manhole.compat import (
 )
 from manhole.compat import _asyncio_waits as asyncio_waits
 from manhole.compat import _thread_waits as thread_waits
-from manhole.compat._async_exceptions import can_raise_in_threads, forget_raised, raise_in_thread
+from manhole.compat._async_exceptions import can_raise_in_threads, checkpoint, forget_raised, raise_in_thread
 from manhole.compat._contract import (
     Biographer,
     Explainer,
@@ -77,6 +77,7 @@ __all__ = [
     "asyncio_waits",
     "blind_spots",
     "can_raise_in_threads",
+    "checkpoint",
     "clean_name",
     "code_name",
     "collect_objects",

@@ -1,15 +1,23 @@
-"""Raises an exception in a thread from outside, by the C function that CPython has for it; PyPy has none."""
+"""Raises an exception in a thread from outside.
+
+CPython has a C function for it. Where there is none, as on PyPy, the exception waits for the thread to call
+checkpoint(), which ours do where they wait or send for a session's code: code that only computes is not reached.
+"""
 
 from __future__ import annotations
 
-from manhole.compat._python_api import load_python_api, python_api
+from manhole.compat._originals import get_ident
+from manhole.compat._python_api import python_api
 
-__all__ = ["can_raise_in_threads", "forget_raised", "raise_in_thread"]
+__all__ = ["can_raise_in_threads", "checkpoint", "forget_raised", "raise_in_thread"]
+
+# Where there is no C function: by ident of the thread.
+_waiting: dict[int, type[BaseException]] = {}
 
 
 def can_raise_in_threads() -> bool:
-    """Whether raise_in_thread() works in this Python. The first call imports ctypes: for install()."""
-    return load_python_api() is not None
+    """Whether raise_in_thread() reaches code that never calls checkpoint(), which load_python_api() has found out."""
+    return python_api() is not None
 
 
 def raise_in_thread(ident: int, exception: type[BaseException]) -> bool:
@@ -19,13 +27,26 @@ def raise_in_thread(ident: int, exception: type[BaseException]) -> bool:
     stays until then, in code that may be interrupted, and that forget_raised() is called when it leaves that.
 
     :param ident: of the thread, as `get_ident()` gives it without monkeypatching.
-    :returns: whether there is such a thread, and this Python can do it. It cannot before can_raise_in_threads() or
-        load_python_api() was called once.
+    :returns: whether there is such a thread, as far as this Python can tell.
 
     May be called from any thread, also for the calling one. Imports nothing, takes no lock of Python's threads.
     """
     api = python_api()
-    return api is not None and bool(api.set_async_exc(ident, exception))
+    if api is not None:
+        return bool(api.set_async_exc(ident, exception))
+    _waiting[ident] = exception
+    return True
+
+
+def checkpoint() -> None:
+    """Raise here what raise_in_thread() has left for the calling thread.
+
+    That Python may do so between any two steps does not mean that it has: calling this makes it look.
+    """
+    if _waiting:
+        exception = _waiting.pop(get_ident(), None)
+        if exception is not None:
+            raise exception
 
 
 def forget_raised(ident: int) -> None:
@@ -33,3 +54,4 @@ def forget_raised(ident: int) -> None:
     api = python_api()
     if api is not None:
         api.set_async_exc(ident, api.null)
+    _waiting.pop(ident, None)

@@ -247,7 +247,7 @@ def test_code_that_takes_too_long(client):
 
 
 def test_an_operation_behind_running_code_has_the_timeout(path):
-    with connect(path, timeout=0.3) as client:
+    with connect(path, timeout=2) as client:  # which the interrupt has too, on a loaded machine
         call = begin(client, "while True: pass")
         with pytest.raises(AnswerTimeout, match="complete"):
             client.complete("x")

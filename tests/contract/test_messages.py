@@ -9,9 +9,7 @@ import pytest
 from harness import RUNTIME, Conversation, Patient
 from speaking import Messages, messages, quiet
 
-interrupts = pytest.mark.skipif(
-    sys.implementation.name == "pypy", reason="PyPy cannot raise an exception in another thread"
-)
+ON_CPYTHON = pytest.mark.skipif(sys.implementation.name == "pypy", reason="PyPy cannot interrupt what computes")
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +144,6 @@ def test_input(program: Messages) -> None:
     assert program.answers(ident)[-1]["exception"]["type"] == "EOFError"
 
 
-@interrupts
 def test_an_interrupted_wait_for_input_takes_none_any_more(program: Messages) -> None:
     ident = program.send("eval", code="input()")
     assert program.read() == {"id": ident, "type": "input"}
@@ -159,7 +156,7 @@ def test_an_interrupted_wait_for_input_takes_none_any_more(program: Messages) ->
     assert program.answers(ident)[-1]["value"] == "'new'"
 
 
-@interrupts
+@ON_CPYTHON
 def test_interrupt(program: Messages) -> None:
     assert program.ask("interrupt") == done(1, interrupted=False)
     ident = program.send("eval", code="print('in')\nwhile True: pass")
@@ -171,7 +168,7 @@ def test_interrupt(program: Messages) -> None:
     assert program.eval("1")["value"] == "1"
 
 
-@interrupts
+@ON_CPYTHON
 def test_an_interrupt_of_code_in_a_c_call_is_noted(patient: Patient, program: Messages) -> None:
     lock = "from manhole import compat; kept['lock'] = compat.allocate_lock(); kept['lock'].acquire()\n"
     ident = program.send("eval", code=lock + "print('in')\nkept['lock'].acquire()")
@@ -215,7 +212,7 @@ def test_too_many_requests_during_an_evaluation_are_refused(program: Messages) -
     assert program.answers(program.send("describe"))[-1]["type"] == "done"
 
 
-@interrupts
+@ON_CPYTHON
 def test_close_during_an_evaluation_interrupts_it(program: Messages) -> None:
     ident = program.send("eval", code="print('in')\nwhile True: pass")
     assert program.read()["text"] == "in\n"

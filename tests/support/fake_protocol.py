@@ -62,6 +62,7 @@ class Session:
         self.running = self.waiting = self.mirrors = self.closing = False
         self.ident: object = None
         self.sending = self.interrupted = False  # on the main thread
+        self.hurry = False  # who interrupts wants the lock, which code that prints all the time would never leave free
         self.names: dict[str, Any] = {"__name__": "__console__", "application": self.application}
         self.names["stubborn"] = self.stubborn
 
@@ -74,6 +75,8 @@ class Session:
 
     def send_whole(self, kind: str, **fields: object) -> None:
         """For the code that runs: no interrupt comes in between."""
+        while self.hurry:
+            time.sleep(0.001)
         self.sending = True
         self.send(self.ident, kind, **fields)
         self.sending = False
@@ -89,7 +92,9 @@ class Session:
 
     def interrupt(self) -> bool:
         """Interrupt the code that runs, if any."""
+        self.hurry = True
         with self.lock:
+            self.hurry = False
             if self.running:
                 signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
             return self.running
@@ -211,9 +216,12 @@ class Session:
         try:
             self.running = True
             value = run(code, self.names)
+            self.running = False  # a second interrupt must not come into what follows
         except SystemExit:
+            self.running = False
             status = "exit"
         except BaseException as error:
+            self.running = False
             status, exception = "exception", as_data(error)
         finally:
             with self.lock:
