@@ -300,5 +300,5 @@ def test_a_client_that_vanishes_in_the_middle_takes_its_session_along(patient: P
                 client.send(f"print('in')\n{code}\n")
                 client.read_past(b"in\n")
         wait_until_true(lambda: count_threads(patient.pid) <= threads)
-        wait_until_true(lambda: open_descriptors(patient.pid) <= descriptors)
+        wait_until_true(lambda: len(open_descriptors(patient.pid)) <= len(descriptors))
         assert [one["mode"] for one in other.ask("sessions")["sessions"]] == ["messages"]
