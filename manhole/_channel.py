@@ -338,12 +338,16 @@ class Channel:
         while self._waiting and size < SEND_AT:
             items.append(self._waiting.popleft())
             size += len(items[-1][1]) + PIECE_COST
-        self._waiting_size = max(0, self._waiting_size - size) if self._waiting else 0
         dropped, self._dropped = self._dropped, 0
         if dropped:
             items.append((None, f"\n[manhole: {dropped} pieces of output were dropped, for nobody has read them]\n"))
-        if items:
-            self._unsent += self.encode(items)
+        try:
+            if items:
+                self._unsent += self.encode(items)
+        except BaseException:  # no stack left, or no memory, where the code that prints has used up all of it
+            self._waiting.extendleft(reversed(items))
+            raise
+        self._waiting_size = max(0, self._waiting_size - size) if self._waiting else 0
 
     def drain(self) -> None:
         """Send all that was put, waiting for the client.

@@ -152,12 +152,11 @@ class MessageConversation(Conversation):
 
     def _encode(self, items: Sequence[Item]) -> bytes:
         """What was put as messages, with their numbers. What code has printed in a row is one."""
-        lines = []
-        for text in _merge(items, self._current):
-            lines.append(f'{{"seq":{self._seq},{text}\n')
-            self._seq += 1
+        lines = [f'{{"seq":{seq},{text}\n' for seq, text in enumerate(_merge(items, self._current), self._seq)]
         # Surrogates become what JSON calls them.
-        return "".join(lines).encode("utf-8", "backslashreplace")
+        encoded = "".join(lines).encode("utf-8", "backslashreplace")
+        self._seq += len(lines)  # not before nothing can fail any more: then it is done again
+        return encoded
 
     # --- operations
 

@@ -65,6 +65,19 @@ def test_output_in_many_writes_comes_in_few_messages(program: Messages) -> None:
     assert len(answers) < 100
 
 
+@pytest.mark.parametrize("size", [1000, 8000, 20_000])  # of a line; a few are sent at once
+def test_code_that_uses_up_the_stack_loses_no_output(program: Messages, size: int) -> None:
+    """Wherever in the sending there is none left."""
+    code = "import sys", "printed = []", "def f(n):", "  if n > sys.getrecursionlimit() - 100:"
+    code += "    print(f'<{n}>' + 'x' * size)", "    printed.append(str(n))", "  f(n + 1)"
+    program.eval("\n".join(code))
+    answers = program.answers(program.send("eval", code=f"size = {size}\nf(0)"))
+    assert answers[-1]["exception"]["type"] == "RecursionError"
+    shown = "".join(one["text"] for one in answers[:-1])
+    for number in program.eval("' '.join(printed)")["value"].strip("'").split():
+        assert f"<{number}>" in shown
+
+
 def test_exceptions_are_data(program: Messages) -> None:
     told = program.eval("def f():\n  raise LookupError('why')\nf()")
     assert (told["status"], told["value"]) == ("exception", None)
