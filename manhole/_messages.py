@@ -63,7 +63,7 @@ class MessageConversation(Conversation):
         self._queued = 0  # its size
         self._current: Any = None  # id of what is being done
         self._inputs: deque[str | None] = deque()
-        self._wants_input = False
+        self._readers: set[int] = set()  # idents of the threads whose code waits for input
         self._goes_on = True
         self._operations: dict[str, Callable[[Request], dict[str, Any]]] = {
             "describe": self._describe,
@@ -221,9 +221,8 @@ class MessageConversation(Conversation):
 
     def _input(self, request: Request) -> dict[str, Any]:
         text = request.take("text", (str, type(None)))
-        if not self._wants_input:
+        if len(self._readers) <= len(self._inputs):
             raise BadRequest(request.ident, "no-input", "no code waits for input")
-        self._wants_input = False
         self._inputs.append(text)
         return {}
 
@@ -252,12 +251,20 @@ class MessageConversation(Conversation):
     # --- what the others want of it
 
     def read_input(self) -> bytes | None:
-        self._inputs.clear()  # what was meant for code that was interrupted then
-        self._wants_input = True
+        if not self._readers:
+            self._inputs.clear()  # what was meant for code that was interrupted then
+        me = compat.get_ident()
+        self._readers.add(me)
         try:
             self._send({"id": self._current, "type": "input"})
             self.channel.drain()
-            while not self._inputs:
+            while True:
+                try:
+                    text = self._inputs.popleft()
+                except IndexError:  # a thread of the code's may have been quicker
+                    pass
+                else:
+                    return None if text is None else text.encode("utf-8", "surrogatepass")
                 if self.is_attended:
                     if self.channel.has_ended:
                         return None
@@ -269,9 +276,7 @@ class MessageConversation(Conversation):
                         return None
                     self._sort(request)
         finally:
-            self._wants_input = False
-        text = self._inputs.popleft()
-        return None if text is None else text.encode("utf-8", "surrogatepass")
+            self._readers.discard(me)
 
     def hear(self) -> None:
         for _ in range(MAX_HEARD):

@@ -144,6 +144,17 @@ def test_a_snapshot_comes_in_pieces_that_make_one_document(program: Messages) ->
     assert program.ask("snapshot", within=float("nan"))["type"] in ("error", "done")
 
 
+@pytest.mark.skipif(RUNTIME != "threads", reason="patched threads are greenlets, and one that waits holds up the other")
+def test_two_threads_wait_for_input(program: Messages) -> None:
+    code = "import threading", "got = []", "def f(): got.append(input())"
+    code += "threads = [threading.Thread(target=f) for _ in range(2)]", "for one in threads: one.start()"
+    ident = program.send("eval", code="\n".join([*code, "for one in threads: one.join()", "sorted(got)"]))
+    assert [program.read()["type"] for _ in range(2)] == ["input", "input"]
+    for text in ("a", "b"):
+        assert program.answers(program.send("input", text=text))[-1]["type"] == "done"
+    assert program.answers(ident)[-1]["value"] == "['a', 'b']"
+
+
 def test_input(program: Messages) -> None:
     assert program.ask("input", text="early")["code"] == "no-input"
     ident = program.send("eval", code="name = input('who? ')\nname")
