@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from manhole import compat
-from manhole._channel import MAX_LINE_BYTES, Channel, Item, LineTooLong
+from manhole._channel import ANSWER, MAX_LINE_BYTES, Channel, Item, LineTooLong
 from manhole._commands import is_command, run_command
 from manhole._complete import complete
 from manhole._conversation import Conversation
@@ -152,8 +152,8 @@ class MessageConversation(Conversation):
 
     def _encode(self, items: Sequence[Item]) -> bytes:
         """What was put as messages, with their numbers. What code has printed in a row is one."""
-        lines = []
-        for text in _merge(items, self._current):
+        lines = [text for kind, text in items if kind == ANSWER]
+        for text in _merge([item for item in items if item[0] != ANSWER], self._current):
             lines.append(f'{{"seq":{self._seq},{text}\n')
             self._seq += 1
         # Surrogates become what JSON calls them.
