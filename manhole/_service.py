@@ -179,6 +179,7 @@ def handle_connection_exec(client: _socket.socket) -> None:
 
     :param client: as for handle_connection_repl().
     :raises NotInstalled: if no manhole is installed.
+    :raises ConfigurationConflict: with ``mode="dump"``.
     :raises OSError: if the client is gone.
 
     For any real thread; the code runs there.

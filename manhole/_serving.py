@@ -9,6 +9,7 @@ from typing import Any
 
 from manhole._attendant import Attendant
 from manhole._audit import Audit
+from manhole._errors import ConfigurationConflict
 from manhole._exec import serve_exec
 from manhole._log import Log
 from manhole._options import Options
@@ -84,8 +85,11 @@ class Serving:
     def serve(self, sock: Any, handler: str) -> None:
         """Serve *sock* as "repl" or "exec" on the calling thread: for handlers of the application's own.
 
+        :raises ConfigurationConflict: if no code is to be run.
         :raises OSError: if the client is gone.
         """
+        if handler == "exec" and self.around.dump_only:
+            raise ConfigurationConflict(("mode", "handle_connection_exec()"), "mode='dump' runs no code")
         session = next((session for session in list(self.sessions.values()) if session.socket is sock), None)
         if session is None:
             session = self.make_session(sock)  # connected by the application itself

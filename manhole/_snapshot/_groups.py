@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 
 from manhole._errors import InvalidOption
 from manhole._snapshot._model import Frame, Snapshot, Unit
@@ -14,6 +15,8 @@ __all__ = ["KINDS", "STATES", "Group", "Section", "group_units", "list_sections"
 
 KINDS = ("thread", "hub", "main greenlet", "Greenlet", "GreenThread", "greenlet", "Task")
 STATES = ("running", "suspended", "not started", "finished")
+# Characters of what a function's or a file's name is matched with. Arbitrary; longer than any that is meant.
+MAX_PATTERN = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +160,16 @@ def _find_threads(snapshot: Snapshot, wanted: int | str) -> set[int]:
 def _make_matcher(pattern: str) -> Callable[[Unit], bool]:
     if not isinstance(pattern, str) or not pattern:
         raise InvalidOption("match", pattern, "part of a function's name or a file's, or a pattern such as '*_handler'")
+    if len(pattern) > MAX_PATTERN:
+        raise InvalidOption("match", pattern[:MAX_PATTERN], f"at most {MAX_PATTERN} characters long")
     is_glob = any(sign in pattern for sign in "*?[")
+    # fnmatch's own functions would keep tens of thousands of patterns.
+    glob_fits = re.compile(fnmatch.translate(pattern)).match if is_glob else None
 
     def fits(text: str, separator: str) -> bool:
-        if not is_glob:
+        if glob_fits is None:
             return pattern in text
-        return fnmatchcase(text, pattern) or fnmatchcase(text.rpartition(separator)[2], pattern)
+        return bool(glob_fits(text) or glob_fits(text.rpartition(separator)[2]))
 
     # Equal frames are one object, and so are equal stacks: each is looked at once. They live as long as the snapshot.
     frames: dict[int, bool] = {}

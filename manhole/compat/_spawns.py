@@ -15,6 +15,9 @@ from typing import Any
 
 __all__ = ["Spawns"]
 
+# Since 3.14 a thread may be given one. Before, an attribute of that name is a subclass's own.
+_THREADS_TAKE_A_CONTEXT = "context" in (threading.Thread.__init__.__kwdefaults__ or ())
+
 
 class Spawns:
     """Gives a context to what is started.
@@ -86,7 +89,7 @@ class Spawns:
 
 def _run_in(thread: Any, context: Context) -> None:
     """Have *thread*, which is about to start, run in *context*."""
-    if hasattr(thread, "_context"):  # since 3.14, where a thread may be given one
+    if _THREADS_TAKE_A_CONTEXT:
         if thread._context is None:
             thread._context = context
         return

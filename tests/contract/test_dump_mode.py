@@ -65,6 +65,24 @@ def test_no_code_is_run_in_messages(dumps_only: Patient, do: Do) -> None:
     assert do("answer = ran") == []
 
 
+def test_an_exec_handler_of_the_applications_own_runs_none_either(dumps_only: Patient, do: Do) -> None:
+    do("import socket; here, there = socket.socketpair(); there.sendall(b'ran.append(1)\\n'); there.close()")
+    refused = "try: manhole.handle_connection_exec(here)\nexcept manhole.ConfigurationConflict: ran.append('refused')"
+    do(f"exec({refused!r})")
+    do("here.close()")
+    assert do("answer = ran") == ["refused"]
+
+
+def test_what_dumps_are_chosen_by_stays_nowhere(dumps_only: Patient, do: Do) -> None:
+    """A client that may dump and nothing else must not fill the memory."""
+    do("import fnmatch")
+    with messages(dumps_only.default_path) as program:
+        for number in range(3):
+            assert program.ask("snapshot", match=f"*{number}")["type"] == "done"
+        assert program.ask("snapshot", match="*" * 100_000)["code"] == "bad-field"
+    assert do("answer = fnmatch._compile_pattern.cache_info().currsize") == 0
+
+
 def test_audit_events(commanded: Patient, do: Do) -> None:
     do("events = []; sys.addaudithook(lambda name, args: name.startswith('manhole.') and events.append([name, *args]))")
     do("manhole.install(verbose=False, max_sessions=1)")

@@ -1,5 +1,6 @@
 """The output of what a session starts is the session's, as long as that lasts."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -75,6 +76,15 @@ def test_a_thread_that_outlives_its_session_goes_on_and_prints_as_the_applicatio
     do("posix.write(pipe[1], b'x'); t.join()")
     installed.process.terminate()
     assert installed.finish()[1] == "afterwards\n"
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="since 3.14 it is Thread's own attribute")
+def test_a_thread_keeps_what_it_calls_its_context(installed: Patient) -> None:
+    with quiet(installed.default_path) as client:
+        client.ask("import threading")
+        code = "class Mine(threading.Thread):", "  _context = None", "  def run(self): print('mine', self._context)", ""
+        client.ask(*code)
+        assert client.ask("mine = Mine(); mine.start(); mine.join()") == "mine None\n"
 
 
 def test_a_function_that_a_session_has_left_in_the_application_still_works(installed: Patient, do: Do) -> None:
