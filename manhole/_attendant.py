@@ -91,14 +91,16 @@ class Attendant:
         """Look after *session* from now on; False if the system has no thread left for it."""
         self.reset_after_fork()
         with self._changing:
-            if not self._attached:
+            is_first = not self._attached
+            self._attached[session] = None  # before the thread looks whether there is anybody
+            if is_first:
                 self._ended.acquire()
                 try:
                     compat.start_thread(self._attend, "manhole attendant", compat.ALL_SIGNALS)
                 except RuntimeError:  # a session without copies and interrupts is better than none
+                    self._attached.pop(session, None)
                     self._ended.release()
                     return False
-            self._attached[session] = None
         return True
 
     def detach(self, session: Attended) -> None:

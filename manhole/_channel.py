@@ -15,7 +15,7 @@ from typing import Any
 
 from manhole import compat
 
-__all__ = ["MAX_LINE_BYTES", "MAX_OUTPUT", "Channel", "Interrupted", "LineTooLong"]
+__all__ = ["ANSWER", "MAX_LINE_BYTES", "MAX_OUTPUT", "Channel", "Interrupted", "LineTooLong"]
 
 # What a client may send without a line end. Arbitrary; a pasted program fits, a flood does not fill the memory.
 MAX_LINE_BYTES = 1024 * 1024
@@ -39,6 +39,8 @@ INTERRUPT, END = b"\x03", b"\x04"
 _NOWAIT = getattr(_socket, "MSG_NOSIGNAL", 0) | _socket.MSG_DONTWAIT
 
 Item = tuple[Any, str]
+# The kind of the answer to a hello: a line that is the same in all conversations.
+ANSWER = "answer"
 
 
 class LineTooLong(Exception):

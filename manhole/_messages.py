@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from manhole import compat
-from manhole._channel import MAX_LINE_BYTES, Channel, Item, LineTooLong
+from manhole._channel import ANSWER, MAX_LINE_BYTES, Channel, Item, LineTooLong
 from manhole._commands import is_command, run_command
 from manhole._complete import complete
 from manhole._conversation import Conversation
@@ -152,9 +152,11 @@ class MessageConversation(Conversation):
 
     def _encode(self, items: Sequence[Item]) -> bytes:
         """What was put as messages, with their numbers. What code has printed in a row is one."""
-        lines = [f'{{"seq":{seq},{text}\n' for seq, text in enumerate(_merge(items, self._current), self._seq)]
+        answers = [text for kind, text in items if kind == ANSWER]
+        merged = _merge([item for item in items if item[0] != ANSWER], self._current)
+        lines = [f'{{"seq":{seq},{text}\n' for seq, text in enumerate(merged, self._seq)]
         # Surrogates become what JSON calls them.
-        encoded = "".join(lines).encode("utf-8", "backslashreplace")
+        encoded = "".join([*answers, *lines]).encode("utf-8", "backslashreplace")
         self._seq += len(lines)  # not before nothing can fail any more: then it is done again
         return encoded
 

@@ -6,7 +6,7 @@ import json
 import posix
 from contextlib import ExitStack
 
-from manhole._channel import Channel, LineTooLong
+from manhole._channel import ANSWER, Channel, LineTooLong
 from manhole._conversation import Conversation
 from manhole._hello import HELLO_PREFIX, VERSION, BadHello, Hello, parse_hello
 from manhole._interrupts import Interruption
@@ -37,11 +37,8 @@ def serve_repl(session: Session, around: Surroundings, with_threads: bool = True
         hello = _read_hello(channel)
         before = ""
         while True:
-            if hello is not None:
-                session.mode = hello.mode
-                channel.put("stdout", before + _format_answer(hello, session.number))
-                channel.drain()
-            late = _converse(session, channel, interruption, hello or Hello(), around, with_threads)
+            answer = "" if hello is None else before + _format_answer(hello, session.number)
+            late = _converse(session, channel, interruption, hello or Hello(), answer, around, with_threads)
             if late is None:
                 break
             hello, before = late, "\n"  # behind a prompt
@@ -57,10 +54,15 @@ def _converse(
     channel: Channel,
     interruption: Interruption,
     hello: Hello,
+    answer: str,
     around: Surroundings,
     with_threads: bool,
 ) -> Hello | None:
-    """Converse as *hello* asks for; the hello with which the client has asked for something else."""
+    """Converse as *hello* asks for; the hello with which the client has asked for something else.
+
+    :param answer: to the hello. Whoever has it gets all that the application prints from then on.
+    """
+    session.mode = hello.mode
     talk: Conversation
     if hello.mode == "messages":
         talk = MessageConversation(session, channel, interruption, around)
@@ -68,11 +70,13 @@ def _converse(
         talk = TextConversation(session, channel, interruption, around, hello)
     with ExitStack() as undo:
         undo.callback(talk.evaluator.close)
+        channel.put_whole(ANSWER, answer)
         if with_threads:
             undo.enter_context(own_thread(talk.evaluator.streams))
             talk.is_attended = around.attendant.attach(talk)
             undo.callback(around.attendant.detach, talk)
             talk.mirror(hello.mirror)
+        channel.drain()
         return talk.run()
 
 

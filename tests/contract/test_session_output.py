@@ -128,11 +128,10 @@ def test_the_application_s_output_is_copied_to_who_wants_it(installed: Patient, 
         messages(installed.default_path, mirror=True) as program,
         messages(installed.default_path) as silent,
     ):
-        program.ask("mirror", on=True)  # it is a moment after the answer to the hello
         do("print('of the application')")
         wants.read_past(b"of the application\n")
         assert read_copy(program, 19) == "of the application\n"
-        assert program.ask("mirror", on=False) == {"id": 2, "type": "done", "on": False}
+        assert program.ask("mirror", on=False) == {"id": 1, "type": "done", "on": False}
         assert silent.ask("mirror", on=True) == {"id": 1, "type": "done", "on": True}
         do("print('more')")
         assert read_copy(silent, 5) == "more\n"
@@ -150,7 +149,6 @@ def test_a_burst_of_output_is_copied_whole_to_a_client_that_reads(commanded: Pat
             messages(commanded.default_path, mirror=True) as program,
             quiet(commanded.default_path, mirror=True) as text,
         ):
-            program.ask("mirror", on=True)
             do(write)
             assert read_copy(program, 400_000) == "x" * 400_000
             text.read_past(b"x" * 400_000)
@@ -159,7 +157,7 @@ def test_a_burst_of_output_is_copied_whole_to_a_client_that_reads(commanded: Pat
 def test_what_a_client_that_does_not_read_misses_of_the_copies_is_counted(commanded: Patient, do: Do) -> None:
     do("sys.stdout = open(os.devnull, 'w'); manhole.install(verbose=False, max_output=65536)")
     with messages(commanded.default_path, mirror=True) as program:
-        program.ask("mirror", on=True)  # it is a moment after the answer to the hello
+        program.ask("mirror", on=True)
         do("for number in range(10_000): sys.stdout.write(f'{number:>1000}')")
         copied = missed = 0
         while copied + missed < 10_000_000:
