@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,7 @@ import pytest
 from harness import RUNTIME, Conversation, Patient, conversation, open_descriptors, wait_until_true
 
 needs_hub = pytest.mark.skipif(RUNTIME == "threads", reason="there is no hub")
+ON_CPYTHON = pytest.mark.skipif(sys.implementation.name == "pypy", reason="PyPy cannot interrupt what computes")
 KIND = {"gevent": "Greenlet", "eventlet": "GreenThread"}.get(RUNTIME)
 
 
@@ -120,7 +122,7 @@ def test_hubs_of_sessions_are_not_offered() -> None:
 
 
 @needs_hub
-@pytest.mark.parametrize("function", ["suspend", "compute"])
+@pytest.mark.parametrize("function", ["suspend", pytest.param("compute", marks=ON_CPYTHON)])
 def test_can_be_interrupted(function: str) -> None:
     with app("ticking") as (patient, client):
         assert client.ask(f"app.interrupted(app.{function})") == "'KeyboardInterrupt'\n"
@@ -129,6 +131,7 @@ def test_can_be_interrupted(function: str) -> None:
 
 
 @needs_hub
+@ON_CPYTHON
 def test_interrupt_of_a_suspended_function_is_not_the_computing_ones() -> None:
     """While one call computes, an interrupt of another that is suspended does nothing to the first."""
     with app("idle") as (_patient, client):
