@@ -62,7 +62,6 @@ class Conversation:
         self._asked_at = 0.0
         self._is_woken = self._is_told = self._is_left = self._is_lost = False
         self._code: object = None  # stands for the code that runs
-        self._greenlet: Any = None  # that runs it, if there are greenlets
         self.is_leaving = False  # whether the client wants no more than that its code ends
 
     def run(self) -> Hello | None:
@@ -142,8 +141,9 @@ class Conversation:
         self.session.begin_code(code)
         self._interrupts = 0
         self._is_woken = self._is_told = self._is_lost = False
-        self._code, self._greenlet = object(), compat.current_greenlet()
-        compat.remember_root()  # asking has made this thread one, which a dump must not take for another thread's
+        self._code = object()
+        if compat.has_hub_here():
+            compat.remember_root()  # or a dump takes the main greenlet of this thread for another thread's
         if self.is_attended:
             self.channel.eager = False
             self.around.attendant.begin(self)
@@ -153,7 +153,7 @@ class Conversation:
             if self.is_attended:
                 self.around.attendant.end(self)
                 self.channel.eager = True
-            self._code = self._greenlet = None
+            self._code = None
             self.session.end_code()
 
     def interrupt(self) -> bool:
@@ -215,15 +215,15 @@ class Conversation:
 
     def _throw_in_hub(self) -> None:
         """Interrupt code that waits in a hub of the session's own thread: what is raised from outside waits with it."""
-        greenlet, code = self._greenlet, self._code
-        hub = find_hub_of(self.session.ident) if greenlet is not None else None
+        code = self._code
+        hub = find_hub_of(self.session.ident)
         if hub is None:
             return
 
         def throw() -> None:
             if self._code is code:
                 self._is_lost = False
-                hub.throw(greenlet, KeyboardInterrupt)
+                hub.throw(compat.main_greenlet(), KeyboardInterrupt)  # which runs all that the session is asked to
 
         # The hub would be the first to get it, and complain.
         compat.forget_raised(self.session.ident)

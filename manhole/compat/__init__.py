@@ -27,10 +27,10 @@ from manhole.compat._eventlet_wakers import forget_parents_wakers, release_hub_w
 from manhole.compat._greenlets import (
     Slots,
     blind_spots,
-    current_greenlet,
     greenlet_classes,
     greenlet_slots,
     in_stack,
+    main_greenlet,
     remember_root,
     remembered_roots,
 )
@@ -81,7 +81,6 @@ __all__ = [
     "clean_name",
     "code_name",
     "collect_objects",
-    "current_greenlet",
     "current_sigmask",
     "family_of",
     "find_hubs",
@@ -92,11 +91,13 @@ __all__ = [
     "get_ident",
     "greenlet_classes",
     "greenlet_slots",
+    "has_hub_here",
     "in_stack",
     "interrupt_main_thread",
     "known_hubs",
     "leave_thread",
     "load_python_api",
+    "main_greenlet",
     "main_thread_ident",
     "make_poll",
     "monotonic",
@@ -146,6 +147,11 @@ def known_hubs() -> list[HubHandle]:
         if handle.is_gone():
             _known_hubs.pop(ident, None)
     return list(_known_hubs.values())
+
+
+def has_hub_here() -> bool:
+    """Whether the calling thread has a hub of gevent or eventlet. Makes none."""
+    return any(runtime.has_hub_here() for runtime in RUNTIMES)
 
 
 def leave_thread() -> None:

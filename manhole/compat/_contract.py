@@ -125,6 +125,9 @@ class Runtime(Protocol):
         :param found: all objects of the process of the classes that primitives() named, of all runtimes.
         """
 
+    def has_hub_here(self) -> bool:
+        """Whether the calling thread has a hub of this runtime. Makes none."""
+
     def leave_thread(self) -> None:
         """Give back what this runtime holds for the calling thread, which is about to end."""
 

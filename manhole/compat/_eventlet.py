@@ -14,6 +14,7 @@ from manhole.compat._greenlets import greenlet_slots
 from manhole.compat._safely import clean_name, code_name
 
 __all__ = [
+    "has_hub_here",
     "hub_threads",
     "is_loop_code",
     "leave_thread",
@@ -95,6 +96,11 @@ def patched_modules() -> list[str]:
 
 def make_biographer() -> None:
     """eventlet records nothing of who has spawned a greenlet."""
+
+
+def has_hub_here() -> bool:
+    """Whether the calling thread has a hub."""
+    return hasattr(getattr(sys.modules.get("eventlet.hubs"), "_threadlocal", None), "hub")
 
 
 def leave_thread() -> None:

@@ -19,6 +19,7 @@ from manhole.compat._heap import family_of
 from manhole.compat._safely import attributes_getter, attributes_of, clean_name, function_name, type_name
 
 __all__ = [
+    "has_hub_here",
     "hub_threads",
     "is_loop_code",
     "leave_thread",
@@ -126,10 +127,19 @@ def _make_getter(cls: type, name: str) -> Callable[[Any], Any]:
     return lambda instance: attributes_of(instance).get(name)
 
 
+def _hub_here() -> Any:
+    find_hub = getattr(sys.modules.get("gevent._hub_local"), "get_hub_if_exists", None)
+    return None if find_hub is None else find_hub()
+
+
+def has_hub_here() -> bool:
+    """Whether the calling thread has a hub."""
+    return _hub_here() is not None
+
+
 def leave_thread() -> None:
     """Destroy the calling thread's hub: two descriptors would leak with it."""
-    find_hub = getattr(sys.modules.get("gevent._hub_local"), "get_hub_if_exists", None)
-    hub = find_hub() if find_hub is not None else None
+    hub = _hub_here()
     if hub is not None:
         _end_hub(hub)
         hub.destroy(destroy_loop=True)

@@ -19,13 +19,14 @@ from manhole.compat._safely import clean_name, code_name, function_name
 __all__ = [
     "Slots",
     "blind_spots",
-    "current_greenlet",
     "greenlet_classes",
     "greenlet_slots",
+    "has_hub_here",
     "hub_threads",
     "in_stack",
     "is_loop_code",
     "leave_thread",
+    "main_greenlet",
     "make_biographer",
     "make_explainer",
     "make_labeller",
@@ -102,22 +103,27 @@ def blind_spots() -> list[str]:
     return reasons
 
 
-def remember_root() -> None:
-    """Note the calling thread's main greenlet, so that a later snapshot knows which thread it belongs to."""
+def main_greenlet() -> Any:
+    """The calling thread's main greenlet, None if the library is not loaded.
+
+    A thread without greenlets has one from then on. When such a thread ends as the process does, old releases of
+    greenlet print an error of their own: not to be called on a thread of ours that is not known to have them.
+    """
     getcurrent = getattr(sys.modules.get("greenlet"), "getcurrent", None)
     slots = greenlet_slots()
     if getcurrent is None or slots is None:
-        return
+        return None
     root = getcurrent()
     while (parent := slots.parent(root)) is not None:
         root = parent
-    _roots[get_ident()] = weakref.ref(root)
+    return root
 
 
-def current_greenlet() -> Any:
-    """The greenlet that calls, None if the library is not loaded."""
-    getcurrent = getattr(sys.modules.get("greenlet"), "getcurrent", None)
-    return None if getcurrent is None else getcurrent()
+def remember_root() -> None:
+    """Note the calling thread's main greenlet, so that a later snapshot knows which thread it belongs to."""
+    root = main_greenlet()
+    if root is not None:
+        _roots[get_ident()] = weakref.ref(root)
 
 
 def remembered_roots() -> dict[int, int]:
@@ -181,6 +187,11 @@ def primitives() -> Sequence[type]:
 def make_explainer(found: Sequence[Any]) -> Explainer | None:
     """None: whoever is to switch to a bare greenlet is recorded nowhere."""
     return None
+
+
+def has_hub_here() -> bool:
+    """There are no hubs here."""
+    return False
 
 
 def leave_thread() -> None:
