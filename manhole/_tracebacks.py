@@ -28,6 +28,8 @@ _OURS = os.path.dirname(__file__) + os.sep
 # Of one text in a message. Arbitrary; leaves a message below the size that a client must take.
 MAX_TEXT = 65_536
 MAX_FRAMES = 200
+# Of the names of all their files and functions together, which code may choose. Arbitrary, likewise.
+MAX_NAMES = 32_768
 
 
 def is_ours(file: str) -> bool:
@@ -60,10 +62,20 @@ def describe_error(error: BaseException) -> dict[str, Any]:
         "module": clean_name(getattr(type(error), "__module__", None)) or "?",
         "message": message[:MAX_TEXT],
         "traceback": format_error(error)[:MAX_TEXT],
-        "frames": [
-            {"file": frame.filename, "line": frame.lineno, "function": frame.name} for frame in shown[-MAX_FRAMES:]
-        ],
+        "frames": _describe_frames(shown),
     }
+
+
+def _describe_frames(frames: list[traceback.FrameSummary]) -> list[dict[str, Any]]:
+    """The innermost of them, as many as there is room for."""
+    found: list[dict[str, Any]] = []
+    room = MAX_NAMES
+    for frame in reversed(frames[-MAX_FRAMES:]):
+        room -= len(frame.filename) + len(frame.name)
+        if room < 0:
+            break
+        found.append({"file": frame.filename, "line": frame.lineno, "function": frame.name})
+    return found[::-1]
 
 
 def _shown(error: BaseException) -> traceback.TracebackException:

@@ -105,6 +105,7 @@ def test_exceptions_are_data(program: Messages) -> None:
         "{float('nan'): float('inf')}",
         "class E(Exception):\n  __str__ = lambda self: 1/0\nraise E",
         "class E(Exception):\n  __str__ = lambda self: exit()\nraise E",
+        "exec(compile('1/0', 'x' * 3_000_000, 'exec'))",
     ],
 )
 def test_what_is_odd_about_values_and_exceptions_stays_within_a_message(program: Messages, code: str) -> None:
