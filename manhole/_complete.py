@@ -209,7 +209,7 @@ def _keys(mapping: Any, methods: Any = dict) -> list[Any]:
     """
     for _ in range(LOOKS):
         try:
-            return list(methods.keys(mapping)) if issubclass(type(mapping), methods) else []
+            return list(iter(methods.keys(mapping))) if issubclass(type(mapping), methods) else []
         except RuntimeError:  # its size has changed: to make the list has let a finalizer run
             continue
     return []
@@ -230,7 +230,7 @@ def _item(mapping: Any, name: str, methods: Any = dict) -> Any:
         return _UNKNOWN
     if all(map(_is_str, map(type, keys))):
         return methods.get(mapping, name, _UNKNOWN)
-    pairs = list(methods.items(mapping))
+    pairs = list(iter(methods.items(mapping)))
     return next((value for key, value in pairs if type(key) is str and key == name), _UNKNOWN)
 
 

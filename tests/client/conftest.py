@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -108,15 +109,18 @@ def spawn(environment: dict[str, str]) -> Iterator[Callable[..., pexpect.spawn]]
     children: list[pexpect.spawn] = []
 
     def spawn(*arguments: object, columns: int = 80, program: str = COMMAND) -> pexpect.spawn:
-        child = pexpect.spawn(
-            program,
-            [str(argument) for argument in arguments],
-            env=environment,
-            encoding="utf-8",
-            codec_errors="replace",
-            timeout=DEADLINE,
-            dimensions=(24, columns),
-        )
+        with warnings.catch_warnings():
+            # A worker of pytest-xdist has a second thread, and Python 3.15 would let the warning of that end the fork.
+            warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+            child = pexpect.spawn(
+                program,
+                [str(argument) for argument in arguments],
+                env=environment,
+                encoding="utf-8",
+                codec_errors="replace",
+                timeout=DEADLINE,
+                dimensions=(24, columns),
+            )
         child.delaybeforesend = None
         children.append(child)
         return child
