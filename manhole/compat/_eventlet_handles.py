@@ -14,7 +14,9 @@ from manhole.compat._contract import HubHandle
 from manhole.compat._eventlet_wakers import known_thread, waker_of
 from manhole.compat._greenlets import greenlet_slots
 from manhole.compat._heap import family_of
+from manhole.compat._originals import get_ident
 from manhole.compat._safely import attributes_of
+from manhole.compat._variables import read_variables
 
 __all__ = ["hub_classes", "make_handle"]
 
@@ -69,9 +71,12 @@ class _Handle:
         return None if greenlet is None else id(greenlet)
 
     def thread(self) -> int | None:
-        """Known once a callback was called."""
+        """Known once a callback was called, and while the hub waits."""
         hub = self._hub()
-        return None if hub is None else known_thread(hub)
+        if hub is None:
+            return None
+        known = known_thread(hub)
+        return known if known is not None else _thread_that_waits_in(hub)
 
     def is_running(self) -> bool:
         slots = greenlet_slots()
@@ -100,6 +105,17 @@ class _Handle:
         if hub is None or not self.is_at_rest() or waker_of(hub).has_woken:
             return ""
         return "it sleeps until its next timer or event, and cannot be woken from outside before it has come round once"
+
+
+def _thread_that_waits_in(hub: Any) -> int | None:
+    """The ident of the thread that is in the hub's own wait for events, None if it is not there."""
+    codes = _wait_codes()
+    frames = sys._current_frames()
+    frames.pop(get_ident())  # this function's own: a ring would keep them all
+    for ident, frame in frames.items():
+        if frame.f_code in codes and read_variables(frame, "self")[0] is hub:
+            return ident
+    return None
 
 
 def _wait_codes() -> set[CodeType]:
