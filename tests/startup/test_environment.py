@@ -121,7 +121,7 @@ def test_a_start_up_file_that_is_read_again_changes_nothing(environment):
 
 
 def test_the_programs_own_install_finds_it_installed(environment):
-    with environment.start("verbose=False", *COMMANDS) as program:
+    with environment.start("verbose=False, start_timeout=30", *COMMANDS) as program:
         assert program.told() == "ready"
         assert do(program, "manhole.install()")[0] == "AlreadyInstalled"
         do(program, "manhole.install(strict=False, verbose=False, locals={'clue': 43})")
@@ -131,7 +131,7 @@ def test_the_programs_own_install_finds_it_installed(environment):
 
 def test_a_child_process_has_its_own(environment):
     child = "import sys; sys.stdout.write(chr(10)); sys.stdout.flush(); sys.stdin.read()"
-    with environment.start("verbose=False", *COMMANDS) as program:
+    with environment.start("verbose=False, start_timeout=30", *COMMANDS) as program:
         assert program.told() == "ready"
         do(program, "import subprocess; pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE}")
         do(program, f"child = subprocess.Popen([sys.executable, '-c', {child!r}], **pipes); child.stdout.read(1)")
@@ -145,7 +145,7 @@ def test_a_child_process_has_its_own(environment):
 
 
 def test_a_program_that_starts_itself_anew_is_reachable_again(environment):
-    with environment.start("verbose=False", *COMMANDS) as program:
+    with environment.start("verbose=False, start_timeout=30", *COMMANDS) as program:
         for _ in range(2):
             assert program.told() == "ready"
             with conversation(program.default_path) as client:
