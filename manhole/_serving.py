@@ -13,6 +13,7 @@ from manhole._errors import ConfigurationConflict
 from manhole._exec import serve_exec
 from manhole._log import Log
 from manhole._options import Options
+from manhole._peer import overflow_uid
 from manhole._repl import serve_repl
 from manhole._session import Handler, Session
 from manhole._stdio import Router
@@ -37,6 +38,8 @@ class Serving:
         self._log = log
         self._audit = Audit(options.audit_log)
         self._numbers = itertools.count(1)  # next() is atomic
+        # Not asked at each connection: reading it lets go of the GIL three times, which a busy process is slow to give.
+        self._unmapped_uid = overflow_uid()
         self.sessions: dict[int, Session] = {}
         self.around = Surroundings(
             log=log,
@@ -52,7 +55,7 @@ class Serving:
 
     def make_session(self, sock: Any) -> Session:
         """A session of an accepted socket; end() is due when it has ended."""
-        session = Session(sock, next(self._numbers), self._log, self._audit)
+        session = Session(sock, next(self._numbers), self._log, self._audit, self._unmapped_uid)
         self.sessions[session.number] = session
         return session
 

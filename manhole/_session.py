@@ -12,7 +12,7 @@ from manhole import compat
 from manhole._audit import Audit
 from manhole._errors import AuditFailed, SuspiciousClient
 from manhole._log import Log
-from manhole._peer import PeerCredentials, check_client, get_peercred, overflow_uid
+from manhole._peer import PeerCredentials, check_client, get_peercred
 
 __all__ = ["Handler", "Session"]
 
@@ -31,6 +31,7 @@ class Session:
 
     :param sock: the unpatched socket, just accepted.
     :param number: of this session in its manhole, from 1.
+    :param unmapped_uid: what :func:`overflow_uid` returned.
     :ivar ident: the session's thread, 0 until it runs.
     :ivar finished: a lock that is released when that thread has given everything back.
     :ivar mode: "text" or "messages", or what else the handler makes of it.
@@ -38,7 +39,7 @@ class Session:
     :ivar is_abandoned: whether the client has left the code that is running to itself.
     """
 
-    def __init__(self, sock: _socket.socket, number: int, log: Log, audit: Audit) -> None:
+    def __init__(self, sock: _socket.socket, number: int, log: Log, audit: Audit, unmapped_uid: int) -> None:
         if sock.gettimeout() is not None:
             sock.settimeout(None)  # socket.setdefaulttimeout() of the application reaches accepted sockets too
         self.socket = sock
@@ -50,6 +51,7 @@ class Session:
         self.is_abandoned = False
         self.finished = compat.allocate_lock()
         self.finished.acquire()
+        self._unmapped_uid = unmapped_uid
         self._log = log
         self._audit = audit
         self._began = compat.monotonic()
@@ -64,7 +66,7 @@ class Session:
         """
         try:
             self.peer = get_peercred(self.socket)
-            check_client(self.peer, posix.geteuid(), overflow_uid())
+            check_client(self.peer, posix.geteuid(), self._unmapped_uid)
             self.is_admitted = True  # before the others are counted: two that come at once must not both find room
             if not has_room(self):
                 raise SessionRefused("as many sessions are open as max_sessions allows; end one of them")

@@ -37,7 +37,7 @@ def test_a_handler_that_raises_does_not_leave_the_signals_blocked(monkeypatch: p
         return real(signal.SIG_UNBLOCK, {signal.SIGUSR1})
 
     before = compat.current_sigmask()
-    monkeypatch.setattr(_threads.signal, "pthread_sigmask", hit)
+    monkeypatch.setattr(_threads._signal, "pthread_sigmask", hit)
     try:
         with pytest.raises(Boom):
             compat.start_thread(lambda: None, "never begun", ())
