@@ -26,7 +26,7 @@ def raises_on_signal() -> Iterator[None]:
 @pytest.mark.usefixtures("raises_on_signal")
 def test_a_handler_that_raises_does_not_leave_the_signals_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
     """The signal comes after the last bytecode before the mask is changed, so that the change runs the handler."""
-    real = signal.pthread_sigmask
+    real = _threads._signal.pthread_sigmask
 
     def hit(how: int, mask: object) -> object:
         if mask is not compat.ALL_SIGNALS:
