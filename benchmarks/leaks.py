@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
 from harness import Patient  # noqa: E402 - its folder is known only now
 from many_sessions import Leaks  # noqa: E402
+from speaking import quiet  # noqa: E402
 
 with Patient("leaks.py", given.runtime, flags=["-W", "ignore"]) as patient:
     assert patient.told() == "ready"
@@ -36,3 +37,20 @@ print(f"| threads more than before | {left.threads} |")
 print(f"| descriptors more than before | {left.descriptors} |")
 print(f"| resident memory, KiB more than before | {left.kilobytes} |")
 print(f"| objects more than before, by type | {more or 'none'} |")
+
+with Patient("leaks.py", given.runtime, flags=["-W", "ignore"]) as patient:
+    assert patient.told() == "ready"
+    patient.say("lateness")
+    _, before = patient.told()
+    with quiet(patient.default_path) as deaf, quiet(patient.default_path) as other:
+        deaf.send("for i in range(200): print('x' * 1_000_000)\n\n")
+        for _ in range(1000):
+            other.ask("1")
+        patient.say("lateness")
+        worst, most = patient.told()
+
+print()
+print("| 200 MB printed to a client that does not read, while another asks 1,000 times | |")
+print("| --- | ---: |")
+print(f"| worst lateness of a ticker of 1 ms, ms | {1000 * worst:.1f} |")
+print(f"| resident memory at its peak, KiB more than before | {most - before} |")

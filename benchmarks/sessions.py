@@ -47,10 +47,7 @@ class Server:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environ)
         assert self.process.stdout is not None
         self.where = self.process.stdout.readline().decode().strip()
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        # python-manhole listens a moment after its install() has returned.
-        while not self.where.isdigit() and not os.path.exists(self.where) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        self._deadline = time.monotonic() + DEADLINE_SECONDS
 
     def __enter__(self) -> Server:
         return self
@@ -66,10 +63,17 @@ class Server:
     def connect(self) -> socket.socket:
         if self.where.isdigit():
             return socket.create_connection(("127.0.0.1", int(self.where)), DEADLINE_SECONDS)
-        client = socket.socket(socket.AF_UNIX)
-        client.settimeout(DEADLINE_SECONDS)
-        client.connect(self.where)
-        return client
+        while True:
+            client = socket.socket(socket.AF_UNIX)
+            client.settimeout(DEADLINE_SECONDS)
+            try:
+                client.connect(self.where)
+                return client
+            except (FileNotFoundError, ConnectionRefusedError):
+                client.close()
+                # python-manhole listens a moment after its install() has returned.
+                if time.monotonic() > self._deadline:
+                    raise
 
     def rss(self) -> float:
         """MiB of resident memory."""
