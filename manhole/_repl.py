@@ -76,7 +76,6 @@ def _converse(
             talk.is_attended = around.attendant.attach(talk)
             undo.callback(around.attendant.detach, talk)
             talk.mirror(hello.mirror)
-        channel.drain()
         return talk.run()
 
 

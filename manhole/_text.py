@@ -39,6 +39,7 @@ class TextConversation(Conversation):
 
     def run(self) -> Hello | None:
         if self._hello.greeting:
+            self.channel.drain()  # an answer to a hello; else it goes with the prompt
             self._show(format_greeting())
         if self.around.dump_only:
             self._show("manhole: no code is run here; %dump, %sessions and %hubs show what there is, %help says more\n")
