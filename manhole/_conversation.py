@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -233,7 +232,7 @@ class Conversation:
 
 def _where(ident: int) -> str:
     """Where the thread is, but for our own code."""
-    frame: FrameType | None = sys._current_frames().get(ident)
+    frame: FrameType | None = compat.current_frames().get(ident)
     while frame is not None and is_ours(frame.f_code.co_filename):
         frame = frame.f_back
     if frame is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from types import CodeType, FrameType
 from typing import Any
 
@@ -62,7 +61,7 @@ def _state_of(kind: str, thread: int | None) -> str:
 
 def _codes_of(thread: int | None) -> list[CodeType]:
     """What is on a thread's stack, outermost first."""
-    frame: FrameType | None = sys._current_frames().get(thread or 0)
+    frame: FrameType | None = compat.current_frames().get(thread or 0)
     codes = []
     while frame is not None:
         codes.append(frame.f_code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -106,7 +105,7 @@ def _list(handles: Sequence[compat.HubHandle]) -> list[ListedHub]:
     names = compat.thread_names()
     main = compat.main_thread_ident()
     # In C: a variable with the frames, this function's among them, would be a ring that keeps them all.
-    order = compat.oldest_first(list(sys._current_frames()))
+    order = compat.oldest_first(list(compat.current_frames()))
     rank = {ident: position for position, ident in enumerate(sorted(order, key=lambda ident: ident != main))}
     there = [handle for handle in handles if handle.is_running() and threads[handle.ident] not in compat.own_threads]
     open_threads = set(rank).difference(compat.own_threads, (threads[handle.ident] for handle in there))
@@ -139,6 +138,6 @@ def _threads_of(handles: Sequence[compat.HubHandle]) -> dict[int, int | None]:
     open_handles = [handle for handle in handles if threads[handle.ident] is None]
     greenlets = {handle.ident: greenlet for handle in open_handles if (greenlet := handle.greenlet()) is not None}
     if slots is not None and greenlets:
-        roots = Roots(slots, list(greenlets.values()), list(sys._current_frames()))
+        roots = Roots(slots, list(greenlets.values()), list(compat.current_frames()))
         threads.update((ident, roots.thread_of(greenlet)) for ident, greenlet in greenlets.items())
     return threads

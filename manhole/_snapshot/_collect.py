@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -254,7 +253,7 @@ class _Collection:
         return stack if ident in compat.own_threads else without_own(stack)
 
     def _explain_threads(self, idents: Iterable[int]) -> dict[int, Wait | None]:
-        frames = sys._current_frames()
+        frames = compat.current_frames()
         try:
             return {
                 ident: self.explaining.thread(ident, self.moment.stacks[ident][::-1], frames.get(ident))

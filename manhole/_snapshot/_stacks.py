@@ -9,7 +9,6 @@ in Python, and a stack that changes meanwhile may be shown torn.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import accumulate, chain, dropwhile, repeat, takewhile, tee
@@ -17,7 +16,7 @@ from operator import attrgetter, is_, methodcaller
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-from manhole.compat import in_stack
+from manhole.compat import in_stack, iterate_frames
 
 __all__ = [
     "Level",
@@ -68,7 +67,7 @@ def read_stack(get_frame: Callable[[Any], FrameType | None], unit: Any) -> list[
 
 def frame_of_thread(ident: int) -> Iterator[FrameType | None]:
     """An iterator, in C, over the one innermost frame of a thread, None if there is no such thread."""
-    return map(methodcaller("get", ident), map(methodcaller("__call__"), (sys._current_frames,)))
+    return map(methodcaller("get", ident), iterate_frames())
 
 
 def iterate_levels(frames: Iterable[FrameType | None]) -> Iterator[Level]:
@@ -92,7 +91,7 @@ def read_moment(*questions: Iterable[Any]) -> Moment:
     """
     frames: dict[int, FrameType] = {}
     # The update runs when the chain is first asked for a frame, and yields None, which the filter drops.
-    fill = map(frames.update, map(methodcaller("__call__"), (sys._current_frames,)))
+    fill = map(frames.update, iterate_frames())
     parts: list[Iterator[Any]] = [map(list, _walks(filter(None, chain(fill, frames.values()))))]
     parts += map(iter, questions)
     stacks, *answers = list(map(list, parts))

@@ -24,6 +24,7 @@ from manhole.compat._contract import (
     Wait,
 )
 from manhole.compat._eventlet_wakers import forget_parents_wakers, release_hub_wakers
+from manhole.compat._frames import current_frames, iterate_frames
 from manhole.compat._greenlets import (
     Slots,
     blind_spots,
@@ -81,6 +82,7 @@ __all__ = [
     "clean_name",
     "code_name",
     "collect_objects",
+    "current_frames",
     "current_sigmask",
     "family_of",
     "find_hubs",
@@ -94,6 +96,7 @@ __all__ = [
     "has_hub_here",
     "in_stack",
     "interrupt_main_thread",
+    "iterate_frames",
     "known_hubs",
     "leave_thread",
     "load_python_api",

@@ -12,6 +12,7 @@ from typing import Any
 
 from manhole.compat._contract import HubHandle
 from manhole.compat._eventlet_wakers import known_thread, waker_of
+from manhole.compat._frames import current_frames
 from manhole.compat._greenlets import greenlet_slots
 from manhole.compat._heap import family_of
 from manhole.compat._originals import get_ident
@@ -43,7 +44,7 @@ class _Handle:
         if slots.top_frame(greenlet) is not None:
             return False  # suspended: another greenlet runs
         # In C: a variable with the frames, this function's among them, would be a ring that keeps them all.
-        return any(map(_wait_codes().__contains__, map(attrgetter("f_code"), sys._current_frames().values())))
+        return any(map(_wait_codes().__contains__, map(attrgetter("f_code"), current_frames().values())))
 
     def ping(self, callback: Callable[[], object]) -> None:
         hub = self._hub()
@@ -110,7 +111,7 @@ class _Handle:
 def _thread_that_waits_in(hub: Any) -> int | None:
     """The ident of the thread that is in the hub's own wait for events, None if it is not there."""
     codes = _wait_codes()
-    frames = sys._current_frames()
+    frames = current_frames()
     frames.pop(get_ident())  # this function's own: a ring would keep them all
     for ident, frame in frames.items():
         if frame.f_code in codes and read_variables(frame, "self")[0] is hub:

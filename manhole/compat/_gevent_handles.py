@@ -10,6 +10,7 @@ from types import GetSetDescriptorType
 from typing import Any
 
 from manhole.compat._contract import HubHandle
+from manhole.compat._frames import current_frames
 from manhole.compat._originals import get_ident
 from manhole.compat._safely import attributes_of, clean_name
 
@@ -36,7 +37,7 @@ class _Handle:
 
     def is_at_rest(self) -> bool:
         # A thread's end leaves its hub to the garbage collector.
-        return self._thread not in sys._current_frames()
+        return self._thread not in current_frames()
 
     def ping(self, callback: Callable[[], object]) -> None:
         hub = self._hub()
@@ -58,7 +59,7 @@ class _Handle:
         return self._hub()
 
     def is_running(self) -> bool:
-        return self._thread in sys._current_frames()
+        return self._thread in current_frames()
 
     def is_current(self) -> bool:
         return self._thread == get_ident()

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from manhole.compat._frames import current_frames
 from manhole.compat._originals import get_ident, monotonic, original_or_none, sleep, start_new_thread
 from manhole.compat._safely import attributes_of, clean_name
 
@@ -159,7 +160,7 @@ def main_thread_ident() -> int | None:
     if tell is not None:
         return int(tell())
     # Only the idents: a variable with the frames, this function's among them, would be a ring that keeps them all.
-    idents = list(sys._current_frames())
+    idents = list(current_frames())
     known: int | None = threading.main_thread().ident
     return known if known in idents else oldest_first(idents)[0]
 
