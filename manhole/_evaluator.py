@@ -114,7 +114,11 @@ class Evaluator:
 
         The namespace is not cleared: a function that was put into the application needs it, and goes on without us.
         """
-        self.streams.ended = self._hub_streams.ended = True
+        for streams in (self.streams, self._hub_streams):
+            streams.ended = True
+            # Python's file objects have finalizers. Left to the garbage collector these would run in the midst of some
+            # other code, and an interrupt that comes to that code just then ends in them.
+            streams.stdin = streams.stdout = streams.stderr = None
         self.compiler.forget_sources()
         self.namespace = {}
         self._rest = ""
