@@ -58,7 +58,7 @@ class Conversation:
         self.is_attended = False
         self.evaluator = Evaluator(session.number, channel, self.read_input, around.locals, around.redirect_stderr)
         self._interrupts = 0  # asked for since the code began that runs
-        self._asked_at = 0.0
+        self._asked_at = self._last_asked_at = 0.0  # the first time, and the last
         self._is_woken = self._is_told = self._is_left = self._is_lost = False
         self._code: object = None  # stands for the code that runs
         self.is_leaving = False  # whether the client wants no more than that its code ends
@@ -159,8 +159,9 @@ class Conversation:
         """Interrupt the code that runs; whether any does. From any thread; never waits."""
         if not self.interruption.request():
             return False
+        self._last_asked_at = compat.monotonic()
         if not self._interrupts:
-            self._asked_at = compat.monotonic()
+            self._asked_at = self._last_asked_at
         self._interrupts += 1
         return True
 
@@ -208,9 +209,13 @@ class Conversation:
                 f"the code has not reacted to the interrupt yet: it is {where}, {why}; again, or end of input, leaves "
                 "it to itself"
             )
-        elif self._interrupts > 1 or self.is_leaving or self.channel.has_ended or self.channel.is_gone:
+        elif self._is_in_vain() or self.is_leaving or self.channel.has_ended or self.channel.is_gone:
             self.session.is_abandoned = True
             self.channel.end()
+
+    def _is_in_vain(self) -> bool:
+        """Whether it was asked for again, and that has not helped: a finalizer may have got the first."""
+        return self._interrupts > 1 and compat.monotonic() - self._last_asked_at > RENEW_SECONDS
 
     def _throw_in_hub(self) -> None:
         """Interrupt code that waits in a hub of the session's own thread: what is raised from outside waits with it."""
