@@ -63,8 +63,7 @@ def run_in_hub(
     call = HubCall(function, hub, context)
     del function
     try:
-        call.start()
-        if _wait(call, timeout):
+        if _start_and_wait(call, timeout):
             result: _Result = call.result()
             return result
         if not call.withdraw() and call.wait(0):  # it has ended just now
@@ -76,9 +75,10 @@ def run_in_hub(
         del call  # the traceback holds this frame
 
 
-def _wait(call: HubCall, timeout: float) -> bool:
+def _start_and_wait(call: HubCall, timeout: float) -> bool:
     deadline = compat.monotonic() + timeout
     try:
+        call.start()  # here, for it may begin before this is over, and be what an interrupt is meant for
         return call.wait(timeout)
     except BaseException as error:
         # From outside, into this thread. Whoever interrupts a second time does not want to wait for the function.

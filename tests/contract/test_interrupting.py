@@ -258,7 +258,8 @@ def test_code_that_awaits_is_interrupted_and_cleans_up(client: Conversation) -> 
         client.send(INTERRUPT)
         shown = client.read_until()
         assert shown.count("out\n") == 2
-        assert shown.endswith("KeyboardInterrupt\n")
+        # Where it hits a callback of gevent's hub, that reports it too.
+        assert "KeyboardInterrupt\n" in shown
         assert client.ask("other.cancelled()") == "True\n"
 
 
