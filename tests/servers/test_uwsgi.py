@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from harness import PROGRAMS, Conversation, wait_until_true
+from harness import PROGRAMS, Conversation, count_threads, wait_until_true
 from servers import SCRIPTS, Reached, Server, documented, manhole_of
 
 UWSGI = SCRIPTS / "uwsgi"
@@ -124,6 +124,9 @@ def test_a_worker_that_ends_removes_its_socket(start: Start) -> None:
             with Reached(pid) as client:
                 server.get_from(pid)
                 wait_until_idle(client, pid)
+            # The main thread and the listener: a session's thread has the process's own signals, and uWSGI finalises
+            # Python on whichever thread gets the signal to end.
+            wait_until_true(lambda pid=pid: count_threads(pid) == 2)
         assert server.stop() == 0
         assert not any(map(os.path.exists, map(manhole_of, workers)))
 
