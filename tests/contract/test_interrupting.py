@@ -258,8 +258,10 @@ def test_code_that_awaits_is_interrupted_and_cleans_up(client: Conversation) -> 
         client.send(INTERRUPT)
         shown = client.read_until()
         assert shown.count("out\n") == 2
-        # Where it hits a callback of gevent's hub, that reports it too.
-        assert "KeyboardInterrupt\n" in shown
+        if RUNTIME == "gevent":  # where it hits a callback of gevent's hub, that reports it too, before or after
+            assert "KeyboardInterrupt\n" in shown
+        else:
+            assert shown.endswith("KeyboardInterrupt\n")
         assert client.ask("other.cancelled()") == "True\n"
 
 
