@@ -55,7 +55,6 @@ class Attendant:
         self._clear()
 
     def _clear(self) -> None:
-        self._pid = posix.getpid()
         self._changing = compat.allocate_lock()  # one attaches or detaches at a time
         self._attached: dict[Attended, None] = {}
         self._missed: dict[Attended, int] = {}  # who wants copies, and the pieces that it has not been given
@@ -67,6 +66,7 @@ class Attendant:
         self._wake = compat.allocate_lock()
         self._wake.acquire()
         self._ended = compat.allocate_lock()
+        self._pid = posix.getpid()  # before, a signal handler that comes in between would have to do it
 
     def copy(self, text: str) -> None:
         """Take *text* that the application has printed. From any thread, greenlet or signal handler; never waits."""

@@ -18,7 +18,7 @@ from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from manhole.compat import Spawns, allocate_lock, get_ident
+from manhole.compat import ReentrantLock, Spawns, get_ident
 
 __all__ = ["Router", "SessionInput", "SessionOutput", "Streams", "context_with", "own_thread", "run_with"]
 
@@ -200,12 +200,15 @@ class _Nowhere(io.TextIOBase):
         return len(text)
 
 
-def _make_display(original: Callable[[object], Any]) -> Callable[[object], Any]:
-    def displayhook(value: object) -> Any:
-        streams = _current()
-        return original(value) if streams is None else streams.display(value)
+class _Display:
+    """What `sys.displayhook` is meanwhile."""
 
-    return displayhook
+    def __init__(self, original: Callable[[object], Any]) -> None:
+        self._original = original
+
+    def __call__(self, value: object) -> Any:
+        streams = _current()
+        return self._original(value) if streams is None else streams.display(value)
 
 
 # Name in `sys`, and which of a session's streams it is. The dunder names are what many tools restore from.
@@ -227,42 +230,56 @@ class Router:
     There is one in a process, as there is one `sys`.
 
     :param copy: takes what the application prints meanwhile, after it was printed where it belongs.
+
+    A signal handler that serves a session may interrupt each step of this, even in a forked child that is just giving
+    up its parent's session: so each step may be done again in the midst of itself, and the handler ends before it goes
+    on. Hence also the kind of the lock.
     """
 
     def __init__(self, copy: Callable[[str], None]) -> None:
         self._copy = copy
         self._pid = posix.getpid()
-        self._lock = allocate_lock()
+        self._lock = ReentrantLock()
         self._spawns = Spawns(_inherited)
         self._sessions: set[object] = set()
+        self._is_in_place = False
         self._swapped: dict[str, tuple[Any, Any]] = {}  # name in sys: what was there, what we put there
 
     def attach(self, session: object) -> None:
         """*session* begins."""
         self.reset_after_fork()
         with self._lock:
-            first = not self._sessions
             self._sessions.add(session)
-            if first:
-                stand_ins: dict[int, _StandIn] = {}  # sys.stdout and sys.__stdout__ stay the same object if they were
-                for name, field in _FIELDS.items():
-                    found = getattr(sys, name)
-                    if type(found) is not _StandIn:  # somebody may have put a kept one back
-                        original = _Nowhere() if found is None else found
-                        self._swap(name, found, stand_ins.setdefault(id(found), _StandIn(field, original, self._copy)))
-                self._swap("displayhook", sys.displayhook, _make_display(sys.displayhook))
-                self._spawns.watch()
+            if not self._is_in_place:
+                self._put_in_place()
+                self._is_in_place = True
 
     def detach(self, session: object) -> None:
         """*session* has ended; one that a forked child has inherited did so with the fork."""
         with self._lock:
             self._sessions.discard(session)
             if not self._sessions:
-                self._spawns.unwatch()
-                for name, (original, ours) in self._swapped.items():
-                    if getattr(sys, name) is ours:  # else the application has replaced it meanwhile: its choice
-                        setattr(sys, name, original)
-                self._swapped.clear()
+                self._is_in_place = False
+                self._take_out()
+
+    def _put_in_place(self) -> None:
+        stand_ins: dict[int, _StandIn] = {}  # sys.stdout and sys.__stdout__ stay the same object if they were
+        for name, field in _FIELDS.items():
+            found = getattr(sys, name)
+            if type(found) is not _StandIn:  # somebody may have put a kept one back
+                original = _Nowhere() if found is None else found
+                self._swap(name, found, stand_ins.setdefault(id(found), _StandIn(field, original, self._copy)))
+        found = sys.displayhook
+        if type(found) is not _Display:
+            self._swap("displayhook", found, _Display(found))
+        self._spawns.watch()
+
+    def _take_out(self) -> None:
+        self._spawns.unwatch()
+        while self._swapped:
+            name, (original, ours) = self._swapped.popitem()
+            if getattr(sys, name) is ours:  # else the application has replaced it meanwhile: its choice
+                setattr(sys, name, original)
 
     def _swap(self, name: str, found: Any, ours: Any) -> None:
         self._swapped[name] = (found, ours)
@@ -271,8 +288,8 @@ class Router:
     def reset_after_fork(self) -> None:
         """In a forked child no session goes on, whatever the parent's threads were doing; elsewhere nothing is done."""
         if self._pid != posix.getpid():
-            self._pid = posix.getpid()
-            self._lock = allocate_lock()
+            self._lock = ReentrantLock()
             self._sessions.clear()
             _by_thread.clear()
+            self._pid = posix.getpid()  # before, who comes in between would have to do it
             self.detach(None)

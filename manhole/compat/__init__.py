@@ -37,7 +37,15 @@ from manhole.compat._greenlets import (
 )
 from manhole.compat._heap import collect_objects, family_of
 from manhole.compat._main_thread_interrupts import interrupt_main_thread, without_interruption
-from manhole.compat._originals import allocate_lock, get_ident, make_poll, monotonic, original_socket_class, sleep
+from manhole.compat._originals import (
+    ReentrantLock,
+    allocate_lock,
+    get_ident,
+    make_poll,
+    monotonic,
+    original_socket_class,
+    sleep,
+)
 from manhole.compat._python_api import load_python_api
 from manhole.compat._registry import registry
 from manhole.compat._safely import clean_name, code_name, type_name
@@ -69,6 +77,7 @@ __all__ = [
     "Labeller",
     "Origin",
     "OwnThread",
+    "ReentrantLock",
     "Runtime",
     "Slots",
     "Spawns",

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 __all__ = [
+    "ReentrantLock",
     "allocate_lock",
     "get_ident",
     "make_poll",
@@ -95,6 +96,8 @@ _STDLIB_NAMES = ("socket", "__original_module_socket")
 start_new_thread: Callable[..., int] = _original("_thread", "start_new_thread")
 # a lock would switch greenlets instead of waiting,
 allocate_lock: Callable[[], _thread.LockType] = _original("_thread", "allocate_lock")
+# (of this one, neither library replaces more than `threading`'s own name for it)
+ReentrantLock = _thread.RLock
 # an ident would be a greenlet's,
 get_ident: Callable[[], int] = _original("_thread", "get_ident")
 # a poll would wait in the hub (eventlet deletes it altogether),

@@ -31,7 +31,7 @@ class Spawns:
         self._undo: list[Callable[[], object]] = []
 
     def watch(self) -> None:
-        """Begin, for the libraries that are loaded now."""
+        """Begin, for the libraries that are loaded now; again before unwatch() is harmless."""
         self._replace(threading.Thread, "start", self._make_thread_start)
         green_thread = getattr(sys.modules.get("eventlet.greenthread"), "GreenThread", None)
         if green_thread is not None:
@@ -51,13 +51,13 @@ class Spawns:
         cls = next(base for base in type.mro(cls) if name in base.__dict__)
         original = cls.__dict__[name]
         ours = make(original)
-        setattr(cls, name, ours)
 
         def put_back() -> None:
             if cls.__dict__.get(name) is ours:  # else somebody has replaced it meanwhile: their choice
                 setattr(cls, name, original)
 
-        self._undo.append(put_back)
+        self._undo.append(put_back)  # first: a fork may come in between
+        setattr(cls, name, ours)
 
     def _give(self, greenlet: Any) -> None:
         """Before *greenlet* starts."""

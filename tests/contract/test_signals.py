@@ -151,16 +151,23 @@ def test_a_oneshot_client_that_is_killed_ends_it() -> None:
         assert patient.told()
 
 
+def answers_in_a_child(child: int) -> bool:
+    """Not whether there is a file: an earlier bearer of the pid may have left it."""
+    try:
+        with conversation(f"/tmp/manhole-{child}") as client:
+            return client.ask("print('of the child')") == "of the child\n"
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+
+
+def end_child(child: int) -> None:
+    os.kill(child, signal.SIGKILL)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(f"/tmp/manhole-{child}")
+
+
 def test_code_of_a_oneshot_that_forks() -> None:
     """The child lets go of the client and goes on with the application."""
-
-    def answers(path: str) -> bool:
-        """Not whether there is a file: an earlier bearer of the pid may have left it."""
-        try:
-            with conversation(path) as other:
-                return other.ask("print('of the child')") == "of the child\n"
-        except (FileNotFoundError, ConnectionRefusedError):
-            return False
 
     def sockets(pid: int) -> set[str]:
         return {target for target in open_descriptors(pid).values() if target.startswith("socket:")}
@@ -173,12 +180,44 @@ def test_code_of_a_oneshot_that_forks() -> None:
             try:
                 wait_until_true(lambda: sockets(child) <= before)
                 os.kill(child, signal.SIGUSR2)
-                wait_until_true(lambda: answers(f"/tmp/manhole-{child}"))
+                wait_until_true(lambda: answers_in_a_child(child))
                 assert client.ask("6 * 7") == "42\n"
             finally:
-                os.kill(child, signal.SIGKILL)
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(f"/tmp/manhole-{child}")
+                end_child(child)
+
+
+# In the child the signal comes when the n-th line of what puts sys.stdout back is about to run, or at the last.
+FORK_WITH_A_SIGNAL = """\
+def fork_with_a_signal(n):
+    seen = []
+    def trace(frame, event, arg):
+        if frame.f_code is not Router.detach.__code__:
+            return None
+        seen.append(frame.f_lineno)
+        if len(seen) == n or event == "return":
+            sys.settrace(None)
+            signal.raise_signal(signal.SIGUSR2)
+        return trace
+    pid = posix.fork()
+    if pid == 0:
+        sys.settrace(trace)
+    return pid
+"""
+
+
+def test_a_oneshot_while_another_one_is_given_up() -> None:
+    """At each line of what a forked child has to undo of its parent's session."""
+    with start("ticking", "oneshot_on='USR2'") as patient, connect_by(patient, signal.SIGUSR2) as client:
+        client.read_until()
+        client.ask("import dis, posix, signal; from manhole._stdio import Router")
+        client.ask(FORK_WITH_A_SIGNAL)
+        lines = int(client.ask("len(list(dis.findlinestarts(Router.detach.__code__)))"))
+        for line in range(1, lines):
+            child = int(client.ask(f"fork_with_a_signal({line})"))
+            try:
+                wait_until_true(lambda child=child: answers_in_a_child(child))
+            finally:
+                end_child(child)
 
 
 @pytest.mark.parametrize("by", ["main thread", "session"])
