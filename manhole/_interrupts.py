@@ -33,6 +33,7 @@ class Interruption:
         self._is_shielded = False
         self._is_setting = False  # the other side is about to look, and to act upon it
         self._is_wanted = False
+        self._is_set = False  # and has been raised or has not
 
     def run(self, function: Callable[[], _T]) -> _T:
         """*function*'s result; not from within itself.
@@ -57,7 +58,9 @@ class Interruption:
                 self._is_running = False
                 while self._is_setting:
                     compat.sleep(0)
-                compat.forget_raised(self._ident)
+                if self._is_set:  # what follows is not for each evaluation
+                    compat.forget_raised(self._ident)
+                    self._is_set = False
                 return
             except KeyboardInterrupt:
                 pass  # too late: what was to be interrupted has ended
@@ -75,6 +78,7 @@ class Interruption:
         try:
             if self._is_running and not self._is_shielded and self._is_wanted:
                 self._is_wanted = False
+                self._is_set = True
                 compat.raise_in_thread(self._ident, KeyboardInterrupt)
         finally:
             self._is_setting = False

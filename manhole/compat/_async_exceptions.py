@@ -15,6 +15,10 @@ __all__ = ["can_raise_in_threads", "checkpoint", "forget_raised", "raise_in_thre
 _waiting: dict[int, type[BaseException]] = {}
 
 
+class _Found(BaseException):
+    """What is left for a thread to find, and goes no further."""
+
+
 def can_raise_in_threads() -> bool:
     """Whether raise_in_thread() reaches code that never calls checkpoint(), which load_python_api() has found out."""
     return python_api() is not None
@@ -51,7 +55,15 @@ def checkpoint() -> None:
 
 def forget_raised(ident: int) -> None:
     """Take back what raise_in_thread() has left for a thread, if it has not got there. From any thread."""
-    api = python_api()
-    if api is not None:
-        api.set_async_exc(ident, api.null)
     _waiting.pop(ident, None)
+    api = python_api()
+    if api is None:
+        return
+    api.set_async_exc(ident, api.null)
+    # Up to 3.12 all threads look at each step for what is no longer there, until some thread finds something: they are
+    # slower, and on 3.11 those that are traced (sys.settrace) do nothing else for ever. So there is something to find.
+    try:
+        api.set_async_exc(get_ident(), _Found)
+        checkpoint()
+    except _Found:
+        pass

@@ -79,6 +79,20 @@ ENDLESS_TEXT = """class Endless(Exception):
 
 
 @ON_CPYTHON
+def test_tracing_works_behind_an_interrupt(client: Conversation) -> None:
+    """On 3.11 a thread that is traced does nothing else any more while it is to look for an exception that is gone."""
+    assert client.ask("import sys; sys.settrace(lambda *_: None)") == ""
+    assert client.ask("sys.settrace(None)") == ""
+    client.send("print('in')\nwhile True: pass\n\n")
+    client.read_past(b"in\n>>> ... ")
+    client.received = b""
+    client.send(INTERRUPT)
+    assert client.read_until().endswith("\nKeyboardInterrupt\n")
+    assert client.ask("sys.settrace(lambda *_: None)") == ""
+    assert client.ask("sys.settrace(None)") == ""
+
+
+@ON_CPYTHON
 def test_showing_an_error_is_interrupted_like_the_code_that_raised_it(client: Conversation) -> None:
     """Its text is made by code of others."""
     client.ask(ENDLESS_TEXT)
