@@ -29,8 +29,8 @@ class Listener:
     :param bound: the listening socket, which the listener closes in the end.
     :param serving: what clients are served with.
     :param log: the manhole's own messages.
-    :param idle_mask: the signals to block while waiting for clients.
-    :param code_mask: the signals to block on a session's thread, which runs a user's code.
+    :param idle_mask: the signals to block while waiting for clients and for what they send.
+    :param code_mask: the signals to block while a user's code runs.
     """
 
     def __init__(
@@ -164,6 +164,8 @@ class Listener:
             self._wait_to_retry()
             return
 
+        session.code_mask = self._code_mask
+
         def serve() -> None:
             session.ident = compat.get_ident()
             try:
@@ -182,7 +184,7 @@ class Listener:
                 session.finished.release()
 
         try:
-            compat.start_thread(serve, f"manhole session {session.number}", self._code_mask)
+            compat.start_thread(serve, f"manhole session {session.number}", self._idle_mask)
         except RuntimeError as error:
             self._serving.end(session)
             session.refuse(f"no thread for a session: {error}")

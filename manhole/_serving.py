@@ -81,6 +81,7 @@ class Serving:
 
         def serve_by_choice(session: Session) -> None:
             session.mode = "handler"
+            session.set_code_mask()
             chosen(session.socket)
 
         return serve_by_choice

@@ -5,7 +5,7 @@ from __future__ import annotations
 import _socket
 import posix
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from manhole import compat
@@ -34,6 +34,7 @@ class Session:
     :param unmapped_uid: what :func:`overflow_uid` returned.
     :ivar ident: the session's thread, 0 until it runs.
     :ivar finished: a lock that is released when that thread has given everything back.
+    :ivar code_mask: the signals that the thread blocks while code runs; None: those that it blocks anyway.
     :ivar mode: "text" or "messages", or what else the handler makes of it.
     :ivar is_admitted: whether it was let in.
     :ivar is_abandoned: whether the client has left the code that is running to itself.
@@ -46,6 +47,8 @@ class Session:
         self.number = number
         self.peer = PeerCredentials(0, -1, -1)
         self.ident = 0
+        self.code_mask: Iterable[int] | None = None
+        self._idle_mask: Iterable[int] = ()
         self.mode = "text"
         self.is_admitted = False
         self.is_abandoned = False
@@ -121,11 +124,20 @@ class Session:
         :raises AuditFailed: if it must not, because that could not be written down.
         """
         self._audit.eval(self.number, self.peer.uid, self.peer.pid, code)
+        self.set_code_mask()
         self._code = code, compat.monotonic()
 
     def end_code(self) -> None:
         """It runs no longer."""
-        self._code = None
+        if self._code is not None:
+            self._code = None
+            if self.code_mask is not None:
+                self.code_mask = compat.swap_sigmask(self._idle_mask)  # the code may have changed it, for good
+
+    def set_code_mask(self) -> None:
+        """From here on what runs is not ours. For the session's thread."""
+        if self.code_mask is not None:
+            self._idle_mask = compat.swap_sigmask(self.code_mask)
 
     def describe(self) -> dict[str, Any]:
         """What a list of sessions says of this one, as plain data; times in seconds."""

@@ -61,6 +61,7 @@ from manhole.compat._threads import (
     oldest_first,
     own_threads,
     start_thread,
+    swap_sigmask,
     thread_ident,
     thread_names,
 )
@@ -124,6 +125,7 @@ __all__ = [
     "remembered_roots",
     "sleep",
     "start_thread",
+    "swap_sigmask",
     "thread_ident",
     "thread_names",
     "thread_waits",

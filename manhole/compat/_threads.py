@@ -26,6 +26,7 @@ __all__ = [
     "oldest_first",
     "own_threads",
     "start_thread",
+    "swap_sigmask",
     "thread_ident",
     "thread_names",
 ]
@@ -66,8 +67,8 @@ def start_thread(function: Callable[[], None], name: str, sigmask: Iterable[int]
 
     :param name: what a snapshot calls the thread.
     :param sigmask: the signals that the thread has blocked from its first instruction. An idle thread of ours blocks
-        all: were it handed a signal, Python's handler would wait until the main thread happens to wake up. A thread
-        that runs a user's code must not: the processes that it starts inherit the mask.
+        all: were it handed a signal, Python's handler would wait until the main thread happens to wake up. While it
+        runs a user's code it must not: the processes that this starts inherit the mask.
     :raises RuntimeError: if the system has no thread left.
     """
 
@@ -99,6 +100,11 @@ def current_sigmask() -> set[int]:
     """The signals that the calling thread has blocked."""
     # The C function: what signal's own adds to it, an enum for each signal, takes longer than starting a thread.
     return set(_signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+
+def swap_sigmask(sigmask: Iterable[int]) -> set[int]:
+    """Have the calling thread, which is not the main one, block these signals; those that it has blocked before."""
+    return set(_signal.pthread_sigmask(signal.SIG_SETMASK, sigmask))
 
 
 def forget_parents_threads() -> None:

@@ -290,12 +290,31 @@ def blocked_signals(patient: Patient) -> dict[str, set[int]]:
     return masks
 
 
-def test_the_idle_thread_blocks_every_signal_and_code_none() -> None:
+def count_that_block_all(patient: Patient) -> int:
+    catchable = set(map(int, signal.valid_signals())) - {int(signal.SIGKILL), int(signal.SIGSTOP)}
+    # the C library keeps two for itself
+    return sum(catchable - mask <= {32, 33} for mask in blocked_signals(patient))
+
+
+def test_idle_threads_block_every_signal_and_code_none() -> None:
     with start("idle") as patient, conversation(patient.default_path) as client:
-        catchable = set(map(int, signal.valid_signals())) - {int(signal.SIGKILL), int(signal.SIGSTOP)}
-        # the C library keeps two for itself
-        assert any(catchable - mask <= {32, 33} for mask in blocked_signals(patient))
+        # the listener, the session's, and the one beside it
+        assert count_that_block_all(patient) == 3
         assert client.ask("import signal; signal.pthread_sigmask(signal.SIG_BLOCK, ())") == "set()\n"
+        client.send("input()\n")
+        wait_until_true(lambda: count_that_block_all(patient) == 2)
+        client.ask("a line for it")
+        assert count_that_block_all(patient) == 3
+
+
+def test_code_may_change_its_mask() -> None:
+    with start("idle") as patient, conversation(patient.default_path) as client:
+        client.ask("import signal")
+        client.ask("_ = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])")
+        assert (
+            client.ask("list(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ())))") == f"[{int(signal.SIGUSR1)}]\n"
+        )
+        assert count_that_block_all(patient) == 3
 
 
 def test_a_given_sigmask_is_for_code_too() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from harness import PROGRAMS, Conversation, count_threads, wait_until_true
+from harness import DEADLINE, PROGRAMS, Conversation, wait_until_true
 from servers import SCRIPTS, Reached, Server, documented, manhole_of
 
 UWSGI = SCRIPTS / "uwsgi"
@@ -124,11 +124,23 @@ def test_a_worker_that_ends_removes_its_socket(start: Start) -> None:
             with Reached(pid) as client:
                 server.get_from(pid)
                 wait_until_idle(client, pid)
-            # The main thread and the listener: a session's thread has the process's own signals, and uWSGI finalises
-            # Python on whichever thread gets the signal to end.
-            wait_until_true(lambda pid=pid: count_threads(pid) == 2)
         assert server.stop() == 0
         assert not any(map(os.path.exists, map(manhole_of, workers)))
+
+
+def test_a_worker_that_is_told_to_end_waits_for_its_client(start: Start) -> None:
+    """It waits for the client, as any process does, and then ends in order."""
+    with start("uwsgi_postfork.py", "--enable-threads") as server:
+        workers = server.workers()
+        for pid in workers:
+            server.get_from(pid)
+        with Reached(workers[0]) as first, Reached(workers[1]) as second:
+            for client, pid in zip((first, second), workers, strict=True):
+                wait_until_idle(client, pid)
+            server.process.terminate()
+            wait_until_true(lambda: not any(map(os.path.exists, map(manhole_of, workers))))
+            assert is_it(first, workers[0])
+        assert server.process.wait(DEADLINE) == 0
 
 
 def test_the_variable_reaches_every_process_with_the_fork_hooks(start: Start, mode: list[str]) -> None:
