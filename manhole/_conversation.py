@@ -90,7 +90,7 @@ class Conversation:
 
     def send_on(self) -> bool:
         """See Attended."""
-        return self.channel.flush()
+        return self.channel.writer.flush()
 
     def perform(self, code: str, function: Callable[[], _T]) -> _T:
         """*function*'s result, which runs *code* and shows what it gives or raises: that runs code of others, too.
@@ -110,7 +110,7 @@ class Conversation:
 
     def write(self, text: str) -> None:
         """Show *text*."""
-        self.channel.put("stdout", text)
+        self.channel.writer.put("stdout", text)
 
     def set_hub(self, hub: HubHandle | None) -> None:
         """Run code there from now on; None: on the session's thread."""
@@ -144,14 +144,14 @@ class Conversation:
         if compat.has_hub_here():
             compat.remember_root()  # or a dump takes the main greenlet of this thread for another thread's
         if self.is_attended:
-            self.channel.eager = False
+            self.channel.writer.eager = False
             self.around.attendant.begin(self)
         try:
             yield
         finally:
             if self.is_attended:
                 self.around.attendant.end(self)
-                self.channel.eager = True
+                self.channel.writer.eager = True
             self._code = None
             self.session.end_code()
 
@@ -168,11 +168,11 @@ class Conversation:
     def tend(self) -> bool:
         """See Attended."""
         try:
-            self.channel.look()
+            self.channel.reader.look()
             try:
-                self.channel.flush()
+                self.channel.writer.flush()
             except OSError:
-                self.channel.is_gone = True
+                self.channel.writer.is_gone = True
             self.hear()
             if self.channel.is_gone and not self._is_left:
                 self._is_left = True
@@ -209,7 +209,7 @@ class Conversation:
                 f"the code has not reacted to the interrupt yet: it is {where}, {why}; again, or end of input, leaves "
                 "it to itself"
             )
-        elif self._is_in_vain() or self.is_leaving or self.channel.has_ended or self.channel.is_gone:
+        elif self._is_in_vain() or self.is_leaving or self.channel.reader.has_ended or self.channel.is_gone:
             self.session.is_abandoned = True
             self.channel.end()
 

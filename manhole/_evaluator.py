@@ -13,11 +13,12 @@ from types import CodeType
 from typing import Any, TypeVar
 
 from manhole import compat
-from manhole._channel import Channel, Interrupted, LineTooLong
+from manhole._channel import Channel
 from manhole._compiler import Compiler, is_coroutine
 from manhole._dump import dump_stacktraces
 from manhole._hub_list import find_asyncio_loop
 from manhole._in_hub import MAX_TIMEOUT, in_hub, run_in_hub
+from manhole._reader import Interrupted, LineTooLong
 from manhole._stdio import SessionInput, SessionOutput, Streams, context_with
 
 __all__ = ["DEFAULT_TIMEOUT", "Evaluator", "make_namespace"]
@@ -91,13 +92,13 @@ class Evaluator:
 
         def make_streams(may_wait: bool, read: Callable[[], bytes | None]) -> Streams:
             def output(kind: str) -> SessionOutput:
-                return SessionOutput(partial(channel.put, kind, may_wait=may_wait), channel.flush)
+                return SessionOutput(partial(channel.writer.put, kind, may_wait=may_wait), channel.writer.flush)
 
             stderr = output("stderr") if redirect_stderr else None
             return Streams(SessionInput(read), output("stdout"), stderr, partial(self._display, may_wait))
 
         def read_interruptibly() -> bytes | None:
-            channel.drain()
+            channel.writer.drain()
             try:
                 return read_line()
             except Interrupted:
@@ -154,7 +155,7 @@ class Evaluator:
             return
         self.namespace["_"] = None  # as Python's own does, so that a repr that fails leaves no stale value
         text = repr(value)
-        self._channel.put("stdout", self.cut(text, SHOWN) + "\n", may_wait)
+        self._channel.writer.put("stdout", self.cut(text, SHOWN) + "\n", may_wait)
         self.namespace["_"] = value
 
     def cut(self, text: str, length: int) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from manhole._channel import Channel, LineTooLong
 from manhole._errors import AuditFailed
 from manhole._evaluator import make_namespace
+from manhole._reader import LineReader, LineTooLong
 from manhole._session import Session
 from manhole._surroundings import Surroundings
 
@@ -17,7 +17,7 @@ def serve_exec(session: Session, around: Surroundings) -> None:
     :raises OSError: if the client is gone.
     """
     session.mode = "exec"
-    read_line = Channel(session.socket).read_line
+    read_line = LineReader(session.socket).read_line
     namespace = make_namespace(around.locals)
     while True:
         try:

@@ -190,9 +190,7 @@ class Listener:
             session.refuse(f"no thread for a session: {error}")
 
     def _wait_to_retry(self) -> None:
-        poll = compat.make_poll()
-        poll.register(self._wake_read, select.POLLIN)
-        poll.poll(RETRY_MILLISECONDS)
+        compat.poll_one(self._wake_read, select.POLLIN, RETRY_MILLISECONDS)
 
 
 def accept(bound: BoundSocket, serving: Serving) -> Session:

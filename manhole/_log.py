@@ -98,9 +98,7 @@ def _write_nowait(descriptor: int, line: str) -> bool:
     Somebody who fills a pipe between the look and the write makes it wait all the same; no call on a descriptor that
     is shared with the application knows a better way.
     """
-    poll = compat.make_poll()
-    poll.register(descriptor, select.POLLOUT)
-    if not any(event & select.POLLOUT for _descriptor, event in poll.poll(0)):
+    if not compat.poll_one(descriptor, select.POLLOUT, 0) & select.POLLOUT:
         return False
     data = line.encode("utf-8", "backslashreplace")
     if len(data) > MAX_LINE_BYTES:

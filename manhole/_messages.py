@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from manhole import compat
-from manhole._channel import ANSWER, MAX_LINE_BYTES, Channel, Item, LineTooLong
+from manhole._channel import Channel
 from manhole._commands import is_command, run_command
 from manhole._complete import complete
 from manhole._conversation import Conversation
@@ -20,11 +20,13 @@ from manhole._evaluator import DEFAULT_TIMEOUT
 from manhole._hello import VERSION, Hello
 from manhole._hub_list import find_hub
 from manhole._interrupts import Interruption
+from manhole._reader import MAX_LINE_BYTES, LineTooLong
 from manhole._requests import BadRequest, Request, parse_request
 from manhole._session import Session
 from manhole._snapshot import collect_snapshot, format_snapshot, select_units
 from manhole._surroundings import Surroundings
 from manhole._tracebacks import MAX_TEXT, describe_error
+from manhole._writer import ANSWER, Item
 
 __all__ = ["MessageConversation"]
 
@@ -56,8 +58,8 @@ class MessageConversation(Conversation):
     def __init__(self, session: Session, channel: Channel, interruption: Interruption, around: Surroundings) -> None:
         super().__init__(session, channel, interruption, around)
         self.session.mode = "messages"
-        self.channel.encode = self._encode
-        self.channel.controls = False  # as they are where the hello came late
+        self.channel.writer.encode = self._encode
+        self.channel.reader.controls = False  # as they are where the hello came late
         self._seq = 0
         self._queue: deque[Request] = deque()  # heard while code was running
         self._queued = 0  # its size
@@ -95,9 +97,9 @@ class MessageConversation(Conversation):
     def _read(self) -> Request | None:
         """The next one, None at the end of input; what is none is answered on the way."""
         while True:
-            self.channel.drain()
+            self.channel.writer.drain()
             try:
-                line = self.channel.read_line()
+                line = self.channel.reader.read_line()
             except LineTooLong:
                 self._refuse_overlong()
                 continue
@@ -137,14 +139,14 @@ class MessageConversation(Conversation):
                 self._fail(request.ident, "refused", str(error))
             except ManholeError as error:
                 self._fail(request.ident, "bad-field" if isinstance(error, ValueError) else "failed", str(error))
-            self.channel.drain()  # what it has printed bears its id
+            self.channel.writer.drain()  # what it has printed bears its id
         finally:
             self._current = None
 
     # --- answers
 
     def _send(self, message: dict[str, Any], may_wait: bool = True) -> None:
-        self.channel.put_whole(_MESSAGE, _format(message), may_wait)
+        self.channel.writer.put_whole(_MESSAGE, _format(message), may_wait)
 
     def _fail(self, ident: Any, code: str, message: str, may_wait: bool = True) -> None:
         # What the client has sent may be quoted in it, and is as long as it likes.
@@ -259,7 +261,7 @@ class MessageConversation(Conversation):
         self._readers.add(me)
         try:
             self._send({"id": self._current, "type": "input"})
-            self.channel.drain()
+            self.channel.writer.drain()
             while True:
                 try:
                     text = self._inputs.popleft()
@@ -268,7 +270,7 @@ class MessageConversation(Conversation):
                 else:
                     return None if text is None else text.encode("utf-8", "surrogatepass")
                 if self.is_attended:
-                    if self.channel.has_ended:
+                    if self.channel.reader.has_ended:
                         return None
                     compat.sleep(INPUT_SECONDS)
                     compat.checkpoint()
@@ -282,10 +284,10 @@ class MessageConversation(Conversation):
 
     def hear(self) -> None:
         for _ in range(MAX_HEARD):
-            if not self.channel.has_room_for_answers():
+            if not self.channel.writer.has_room_for_answers():
                 break
             try:
-                line = self.channel.take_line()
+                line = self.channel.reader.take_line()
             except LineTooLong:
                 self._refuse_overlong(may_wait=False)
                 continue
@@ -315,7 +317,7 @@ class MessageConversation(Conversation):
         self._send({"id": self._current, "type": "note", "message": message}, may_wait=False)
 
     def copy(self, text: str, missed: int) -> bool:
-        return self.channel.offer(_MESSAGE, _format({"type": "mirror", "text": text, "missed": missed}))
+        return self.channel.writer.offer(_MESSAGE, _format({"type": "mirror", "text": text, "missed": missed}))
 
 
 def _describe_failure(error: BaseException) -> dict[str, Any]:

@@ -6,15 +6,17 @@ import json
 import posix
 from contextlib import ExitStack
 
-from manhole._channel import ANSWER, Channel, LineTooLong
+from manhole._channel import Channel
 from manhole._conversation import Conversation
 from manhole._hello import HELLO_PREFIX, VERSION, BadHello, Hello, parse_hello
 from manhole._interrupts import Interruption
 from manhole._messages import MessageConversation
+from manhole._reader import LineTooLong
 from manhole._session import Session
 from manhole._stdio import own_thread
 from manhole._surroundings import Surroundings
 from manhole._text import TextConversation
+from manhole._writer import ANSWER
 
 __all__ = ["serve_repl"]
 
@@ -43,8 +45,8 @@ def serve_repl(session: Session, around: Surroundings, with_threads: bool = True
                 break
             hello, before = late, "\n"  # behind a prompt
     except BadHello as error:
-        channel.put("stdout", f"\nmanhole: {error}\n")
-        channel.drain()
+        channel.writer.put("stdout", f"\nmanhole: {error}\n")
+        channel.writer.drain()
     finally:
         around.router.detach(channel)
 
@@ -70,7 +72,7 @@ def _converse(
         talk = TextConversation(session, channel, interruption, around, hello)
     with ExitStack() as undo:
         undo.callback(talk.evaluator.close)
-        channel.put_whole(ANSWER, answer)
+        channel.writer.put_whole(ANSWER, answer)
         if with_threads:
             undo.enter_context(own_thread(talk.evaluator.streams))
             talk.is_attended = around.attendant.attach(talk)
@@ -84,10 +86,10 @@ def _read_hello(channel: Channel) -> Hello | None:
 
     :raises BadHello: if it is wrong.
     """
-    if not channel.wait_first(HELLO_SECONDS).startswith(HELLO_PREFIX):
+    if not channel.reader.wait_first(HELLO_SECONDS).startswith(HELLO_PREFIX):
         return None
     try:
-        line = channel.read_line()
+        line = channel.reader.read_line()
     except LineTooLong:
         raise BadHello("a hello is not that long") from None
     hello = parse_hello(line or b"")

@@ -164,12 +164,11 @@ class Session:
 
     def wait_gone(self, milliseconds: int) -> bool:
         """Whether the client has left, or leaves within that time."""
-        poll = compat.make_poll()
         try:
-            poll.register(self.socket.fileno(), 0)
+            events = compat.poll_one(self.socket.fileno(), 0, milliseconds)
         except (OSError, ValueError):
             return True  # closed by our side
-        return any(event & (select.POLLHUP | select.POLLNVAL) for _descriptor, event in poll.poll(milliseconds))
+        return bool(events & (select.POLLHUP | select.POLLNVAL))
 
     def close_after_fork(self) -> None:
         """Close a forked child's copy of the client's socket; the parent's session is not disturbed."""

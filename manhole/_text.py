@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from manhole._channel import Channel, Interrupted, LineTooLong
+from manhole._channel import Channel
 from manhole._commands import is_command, run_command
 from manhole._conversation import Conversation
 from manhole._dump import format_greeting
 from manhole._errors import AuditFailed, ManholeError
 from manhole._hello import Hello, parse_hello
 from manhole._interrupts import Interruption
+from manhole._reader import Interrupted, LineTooLong
 from manhole._session import Session
 from manhole._surroundings import Surroundings
 from manhole._tracebacks import format_error
@@ -35,20 +36,20 @@ class TextConversation(Conversation):
         self._is_first = hello == Hello()  # then the next line may be a hello that is late
         self._lines: list[str] = []  # of the statement that is being typed
         self._goes_on = True
-        self.channel.take_controls()
+        self.channel.reader.take_controls()
 
     def run(self) -> Hello | None:
         if self._hello.greeting:
-            self.channel.drain()  # an answer to a hello; else it goes with the prompt
+            self.channel.writer.drain()  # an answer to a hello; else it goes with the prompt
             self._show(format_greeting())
         if self.around.dump_only:
             self._show("manhole: no code is run here; %dump, %sessions and %hubs show what there is, %help says more\n")
         while self._goes_on:
             if self._hello.prompt:
                 self._show(CONTINUATION if self._lines else PRIMARY)
-            self.channel.drain()
+            self.channel.writer.drain()
             try:
-                line = self.channel.read_line()
+                line = self.channel.reader.read_line()
             except LineTooLong:
                 self._lines.clear()
                 self._show("manhole: that line was too long and was thrown away\n")
@@ -63,7 +64,7 @@ class TextConversation(Conversation):
                 if late is not None:
                     return late
             self._take(line)
-        self.channel.drain()
+        self.channel.writer.drain()
         return None
 
     def _take(self, line: bytes | None) -> None:
@@ -119,23 +120,23 @@ class TextConversation(Conversation):
             self._show_error(error)
 
     def _show_error(self, error: BaseException) -> None:
-        self.channel.put("stderr", format_error(error))
+        self.channel.writer.put("stderr", format_error(error))
 
     def _show(self, text: str) -> None:
-        self.channel.put("stdout", text)
+        self.channel.writer.put("stdout", text)
 
     # --- what the others want of it
 
     def read_input(self) -> bytes | None:
-        return self.channel.read_line_interruptibly()
+        return self.channel.reader.read_line_interruptibly()
 
     def hear(self) -> None:
-        if self.channel.take_interrupt() and not self.interrupt():
-            self.channel.interrupt_again()  # the code has just ended: the prompt shall see it
+        if self.channel.reader.take_interrupt() and not self.interrupt():
+            self.channel.reader.interrupt_again()  # the code has just ended: the prompt shall see it
 
     def note(self, message: str) -> None:
-        self.channel.put("stderr", f"\n[manhole: {message}]\n", may_wait=False)
+        self.channel.writer.put("stderr", f"\n[manhole: {message}]\n", may_wait=False)
 
     def copy(self, text: str, missed: int) -> bool:
         note = f"\n[manhole: {missed} pieces of the application's output were not copied]\n" if missed else ""
-        return self.channel.offer("stdout", note + text)
+        return self.channel.writer.offer("stdout", note + text)

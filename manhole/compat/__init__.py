@@ -44,6 +44,7 @@ from manhole.compat._originals import (
     make_poll,
     monotonic,
     original_socket_class,
+    poll_one,
     sleep,
 )
 from manhole.compat._python_api import load_python_api
@@ -118,6 +119,7 @@ __all__ = [
     "oldest_first",
     "original_socket_class",
     "own_threads",
+    "poll_one",
     "raise_in_thread",
     "registry",
     "release_hub_wakers",

@@ -26,6 +26,7 @@ __all__ = [
     "monotonic",
     "original_or_none",
     "original_socket_class",
+    "poll_one",
     "sleep",
     "start_new_thread",
 ]
@@ -106,3 +107,13 @@ make_poll: Callable[[], select.poll] = _original("select", "poll")
 sleep: Callable[[float], None] = _original("time", "sleep")
 # and a clock may be stopped by a test tool of the application.
 monotonic: Callable[[], float] = _original("time", "monotonic")
+
+
+def poll_one(descriptor: int, events: int, milliseconds: float) -> int:
+    """Which of *events*, and of those that are always told, have come to *descriptor* by then; 0: none.
+
+    :raises OSError, ValueError: for a descriptor that a closed socket or file gives as its own.
+    """
+    poll = make_poll()
+    poll.register(descriptor, events)
+    return dict(poll.poll(milliseconds)).get(descriptor, 0)

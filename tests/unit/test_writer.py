@@ -4,7 +4,7 @@ import threading
 
 from harness import DEADLINE
 
-from manhole._channel import Channel
+from manhole._writer import Writer
 
 
 class InterruptedSocket:
@@ -12,28 +12,25 @@ class InterruptedSocket:
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []
-        self.channel = Channel(self)
-
-    def gettimeout(self) -> None:
-        return None
+        self.writer = Writer(self)
 
     def send(self, data: bytes, flags: int) -> int:
         self.sent.append(bytes(data))
         if len(self.sent) == 1:
-            write(self.channel, "from inside")
+            write(self.writer, "from inside")
         return len(data)
 
 
-def write(channel: Channel, text: str) -> None:
-    channel.put("stdout", text)
-    channel.drain()
+def write(writer: Writer, text: str) -> None:
+    writer.put("stdout", text)
+    writer.drain()
 
 
 def test_a_thread_that_is_sending_may_write_again() -> None:
     sock = InterruptedSocket()
-    thread = threading.Thread(target=write, args=[sock.channel, "outer"], daemon=True)
+    thread = threading.Thread(target=write, args=[sock.writer, "outer"], daemon=True)
     thread.start()
     thread.join(DEADLINE)
     assert not thread.is_alive()
-    write(sock.channel, "later")
+    write(sock.writer, "later")
     assert sock.sent == [b"outer", b"from inside", b"later"]
