@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from _thread import TIMEOUT_MAX
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -20,13 +19,13 @@ from manhole._evaluator import DEFAULT_TIMEOUT
 from manhole._hello import VERSION, Hello
 from manhole._hub_list import find_hub
 from manhole._interrupts import Interruption
+from manhole._message_lines import MESSAGE, Encoder, format_message
 from manhole._reader import MAX_LINE_BYTES, LineTooLong
 from manhole._requests import BadRequest, Request, parse_request
 from manhole._session import Session
 from manhole._snapshot import collect_snapshot, format_snapshot, select_units
 from manhole._surroundings import Surroundings
 from manhole._tracebacks import MAX_TEXT, describe_error
-from manhole._writer import ANSWER, Item
 
 __all__ = ["MessageConversation"]
 
@@ -46,8 +45,6 @@ _SNAPSHOT_FIELDS: dict[str, type | tuple[type, ...]] = {
     "thread": (int, str),
 }
 _SELECTING = ("match", "state", "kind", "thread")
-# Kind of what is put as a message; the others are streams.
-_MESSAGE = "message"
 # What must not wait for the code that is running.
 _AT_ONCE = ("interrupt", "input", "close")
 
@@ -58,12 +55,11 @@ class MessageConversation(Conversation):
     def __init__(self, session: Session, channel: Channel, interruption: Interruption, around: Surroundings) -> None:
         super().__init__(session, channel, interruption, around)
         self.session.mode = "messages"
-        self.channel.writer.encode = self._encode
+        self._lines = Encoder()
+        self.channel.writer.encode = self._lines.encode
         self.channel.reader.controls = False  # as they are where the hello came late
-        self._seq = 0
         self._queue: deque[Request] = deque()  # heard while code was running
         self._queued = 0  # its size
-        self._current: Any = None  # id of what is being done
         self._inputs: deque[str | None] = deque()
         self._readers: set[int] = set()  # idents of the threads whose code waits for input
         self._goes_on = True
@@ -129,7 +125,7 @@ class MessageConversation(Conversation):
             else:
                 self._fail(request.ident, "unknown-op", f"there is no operation {request.op[:80]!r}; there are {known}")
             return
-        self._current = request.ident
+        self._lines.current = request.ident
         try:
             try:
                 self._send({"id": request.ident, "type": "done", **operation(request)})
@@ -141,26 +137,16 @@ class MessageConversation(Conversation):
                 self._fail(request.ident, "bad-field" if isinstance(error, ValueError) else "failed", str(error))
             self.channel.writer.drain()  # what it has printed bears its id
         finally:
-            self._current = None
+            self._lines.current = None
 
     # --- answers
 
     def _send(self, message: dict[str, Any], may_wait: bool = True) -> None:
-        self.channel.writer.put_whole(_MESSAGE, _format(message), may_wait)
+        self.channel.writer.put_whole(MESSAGE, format_message(message), may_wait)
 
     def _fail(self, ident: Any, code: str, message: str, may_wait: bool = True) -> None:
         # What the client has sent may be quoted in it, and is as long as it likes.
         self._send({"id": ident, "type": "error", "code": code, "message": message[:MAX_TEXT]}, may_wait)
-
-    def _encode(self, items: Sequence[Item]) -> bytes:
-        """What was put as messages, with their numbers. What code has printed in a row is one."""
-        answers = [text for kind, text in items if kind == ANSWER]
-        merged = _merge([item for item in items if item[0] != ANSWER], self._current)
-        lines = [f'{{"seq":{seq},{text}\n' for seq, text in enumerate(merged, self._seq)]
-        # Surrogates become what JSON calls them.
-        encoded = "".join([*answers, *lines]).encode("utf-8", "backslashreplace")
-        self._seq += len(lines)  # not before nothing can fail any more: then it is done again
-        return encoded
 
     # --- operations
 
@@ -260,7 +246,7 @@ class MessageConversation(Conversation):
         me = compat.get_ident()
         self._readers.add(me)
         try:
-            self._send({"id": self._current, "type": "input"})
+            self._send({"id": self._lines.current, "type": "input"})
             self.channel.writer.drain()
             while True:
                 try:
@@ -314,35 +300,14 @@ class MessageConversation(Conversation):
             self._fail(request.ident, error.code, str(error), may_wait=False)
 
     def note(self, message: str) -> None:
-        self._send({"id": self._current, "type": "note", "message": message}, may_wait=False)
+        self._send({"id": self._lines.current, "type": "note", "message": message}, may_wait=False)
 
     def copy(self, text: str, missed: int) -> bool:
-        return self.channel.writer.offer(_MESSAGE, _format({"type": "mirror", "text": text, "missed": missed}))
+        return self.channel.writer.offer(MESSAGE, format_message({"type": "mirror", "text": text, "missed": missed}))
 
 
 def _describe_failure(error: BaseException) -> dict[str, Any]:
     return {"status": "exception", "exception": describe_error(error)}
-
-
-def _format(message: dict[str, Any]) -> str:
-    """*message* as JSON, but for the brace that it begins with: its number follows upon that."""
-    return json.dumps({"id": None, **message}, ensure_ascii=False, separators=(",", ":"))[1:]
-
-
-def _merge(items: Sequence[Item], current: Any) -> Iterator[str]:
-    """The messages among *items*, and what was printed in between, each run of one stream as one message."""
-    stream, texts = "", list[str]()
-    for kind, text in [*items, ("", "")]:
-        if texts and kind != stream:
-            yield _format({"id": current, "type": "out", "stream": stream, "text": "".join(texts)})
-            texts = []
-        if kind is None:
-            yield _format({"type": "note", "message": text.strip()})
-        elif kind == _MESSAGE:
-            yield text
-        elif text:
-            stream = kind
-            texts.append(text)
 
 
 def _in_pieces(texts: Iterator[str]) -> Iterator[str]:
