@@ -22,12 +22,14 @@ def patient(commanded: Patient) -> Patient:
 
 @pytest.fixture
 def traces(patient: Patient) -> Callable[[], Any]:
-    """All that a manhole could leave behind: threads, descriptors, what `threading` lists, the streams."""
+    """All that a manhole could leave behind: threads, descriptors, what `threading` lists, what it has replaced."""
 
     def traces() -> Any:
         patient.say(
-            "import threading; answer = [threading.active_count(), repr(sys.stdout), repr(sys.displayhook), "
-            "repr(__import__('signal').pthread_sigmask(0, []))]"
+            "import threading; module = lambda name: sys.modules.get(name); answer = [threading.active_count(), "
+            "repr(sys.stdout), repr(sys.displayhook), repr(__import__('signal').pthread_sigmask(0, [])), "
+            "repr(threading.Thread.start), "
+            "repr(module('eventlet.greenthread') and module('eventlet.greenthread').GreenThread.__init__)]"
         )
         return patient.told(), count_threads(patient.pid), open_descriptors(patient.pid)
 
