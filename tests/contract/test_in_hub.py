@@ -207,3 +207,15 @@ def test_nothing_is_kept_alive() -> None:
 def test_timeout_is_seconds(timeout: str) -> None:
     with app("ticking") as (_patient, client):
         assert client.ask(f"app.outcome(id, 1, timeout={timeout})").startswith("('InvalidOption'")
+
+
+@needs_hub
+def test_an_error_in_making_the_greenlet_is_the_callers() -> None:
+    """Such as one of a hook of the application's on new greenlets."""
+    refuse = {
+        "gevent": "import gevent; gevent.Greenlet.add_spawn_callback(lambda _: 1 / 0)",
+        "eventlet": "import eventlet; eventlet.greenthread.GreenThread.__init__ = lambda *_: 1 / 0",
+    }
+    with app("idle") as (_patient, client):
+        assert client.ask(refuse[RUNTIME]) == ""
+        assert client.ask("app.outcome(id, 1)") == "('ZeroDivisionError', 'division by zero')\n"
