@@ -57,6 +57,7 @@ class Session:
         self._unmapped_uid = unmapped_uid
         self._log = log
         self._audit = audit
+        self._pid = posix.getpid()
         self._began = compat.monotonic()
         self._code: tuple[str, float] | None = None  # what is running, and since when
 
@@ -112,11 +113,15 @@ class Session:
             # one's own got from makefile() and PyPy has not collected yet.
             self.end()
             self.socket.close()
-            self._log("session ended")
-            try:
-                self._audit.close(self.number, self.peer.uid, self.peer.pid)
-            except AuditFailed as error:
-                self._log(str(error))
+            if posix.getpid() == self._pid:  # in the child of a fork that its code has made it has not ended
+                self._tell_the_end()
+
+    def _tell_the_end(self) -> None:
+        self._log("session ended")
+        try:
+            self._audit.close(self.number, self.peer.uid, self.peer.pid)
+        except AuditFailed as error:
+            self._log(str(error))
 
     def begin_code(self, code: str) -> None:
         """*code* is about to run.

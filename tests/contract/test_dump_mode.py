@@ -118,6 +118,18 @@ def test_an_audit_log_has_a_line_for_each_event(commanded: Patient, do: Do, tmp_
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
 
 
+def test_the_child_of_a_fork_in_a_session_writes_no_end_of_it(commanded: Patient, do: Do, tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    do(f"manhole.install(verbose=False, audit_log={str(log)!r})")
+    with quiet(commanded.default_path) as client:
+        child = int(client.ask("import posix; child = posix.fork(); child").split()[-1])
+        client.ask("posix.waitpid(child, 0)")
+    wait_until_true(lambda: '"close"' in log.read_text())
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert child not in [line["process"] for line in lines]
+    assert [line["event"] for line in lines].count("close") == 1
+
+
 def test_what_cannot_be_written_down_does_not_take_place(commanded: Patient, do: Do, tmp_path: Path) -> None:
     log = tmp_path / "audit.log"
     log.mkdir()
