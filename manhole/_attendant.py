@@ -20,6 +20,9 @@ __all__ = ["Attendant", "Attended"]
 
 # Between two looks after sessions whose code runs. Arbitrary; a fraction of what a person notices.
 TICK_SECONDS = 0.02
+# For so long after code has run it goes on looking. To wake it costs each evaluation a switch of threads, which is more
+# than most take. Arbitrary.
+LINGER_SECONDS = 0.2
 # Pieces that wait to be handed out, and the size of one. Arbitrary: some screenfuls, and at most a few megabytes.
 MAX_PIECES = 512
 MAX_PIECE = 16_384  # characters
@@ -63,6 +66,8 @@ class Attendant:
         self._behind: dict[Attended, None] = {}  # who has not been sent yet all of the copies that it has taken
         self._pieces: deque[str] = deque()
         self._refused: deque[None] = deque()  # one for each piece that found no room; += on a number is not atomic
+        self._has_begun = False  # code, since the thread last looked
+        self._is_asleep = False  # or about to be: only a wake-up ends that
         self._wake = compat.allocate_lock()
         self._wake.acquire()
         self._ended = compat.allocate_lock()
@@ -128,7 +133,9 @@ class Attendant:
         """Code of *session* is about to run. Not a system call, for those let go of the GIL."""
         if session in self._attached:
             self._busy[session] = None
-            self._wake_up()
+            self._has_begun = True
+            if self._is_asleep:  # it announces that, and then looks whether anybody is busy
+                self._wake_up()
 
     def end(self, session: Attended) -> None:
         """It runs no longer, and when this returns, nobody tends to it either. Not for tend() itself."""
@@ -145,7 +152,7 @@ class Attendant:
 
     def _attend(self) -> None:
         try:
-            next_tick = 0.0
+            next_tick = last_busy = 0.0
             while self._attached:
                 now = compat.monotonic()
                 if now >= next_tick:
@@ -153,12 +160,17 @@ class Attendant:
                         self._tend(session)
                     self._send_on(list(self._behind))
                     next_tick = now + TICK_SECONDS
-                # What has just begun may be over before the first tick.
-                was_idle = not (self._busy or self._behind)
-                seconds = 0.0 if self._pieces else -1.0 if was_idle else max(0.0, next_tick - compat.monotonic())
+                if self._has_begun or self._busy:
+                    self._has_begun = False
+                    last_busy = now
+                self._is_asleep = now - last_busy > LINGER_SECONDS
+                may_sleep = self._is_asleep and not (self._busy or self._behind)
+                seconds = 0.0 if self._pieces else -1.0 if may_sleep else max(0.0, next_tick - compat.monotonic())
                 self._wake.acquire(timeout=seconds)
-                if was_idle:
+                if may_sleep:
+                    # What has just begun may be over before the first tick.
                     next_tick = compat.monotonic() + TICK_SECONDS
+                self._is_asleep = False
                 self._hand_out()
         finally:
             self._ended.release()

@@ -2,8 +2,11 @@
 
 import contextlib
 import os
+import re
+import select
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from harness import RUNTIME, Conversation, Patient, count_threads, open_descriptors, wait_until_true
@@ -134,3 +137,22 @@ def test_everything_is_given_back(patient: Patient) -> None:
 def base_threads(patient: Patient) -> int:
     """Threads that there are without a session: the main one, the listener, and those that the state has."""
     return {"threads": 6}.get(RUNTIME, 2)
+
+
+def test_nobody_wakes_while_no_code_runs() -> None:
+    """Neither before any has run nor a moment after."""
+    with patient_in("in_c_sleep") as patient:
+
+        def switches() -> int:
+            statuses = [task.read_text() for task in Path(f"/proc/{patient.pid}/task").glob("*/status")]
+            return sum(int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", text, re.M)[1]) for text in statuses)
+
+        def nobody_wakes() -> bool:
+            before = switches()
+            select.select([], [], [], 0.25)
+            return switches() == before
+
+        with quiet(patient.default_path) as client:
+            wait_until_true(nobody_wakes)
+            client.ask("6 * 7")
+            wait_until_true(nobody_wakes)
