@@ -20,6 +20,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -129,25 +131,29 @@ Opener = Callable[[Server], socket.socket]
 Asker = Callable[[socket.socket], None]
 
 
-def time_opening(server: Server, open_session: Opener, rounds: int) -> list[float]:
-    taken = []
-    for _ in range(rounds):
-        begun = time.perf_counter()
-        client = open_session(server)
-        taken.append(time.perf_counter() - begun)
-        client.close()
-    return taken
+@dataclass(frozen=True)
+class Way:
+    """One row of a table.
 
+    :ivar kind: of server.
+    :ivar ask: what is timed in a session that is open; None: the opening is.
+    :ivar every: of so many rounds it takes part in one.
+    """
 
-def time_asking(server: Server, open_session: Opener, ask: Asker, rounds: int) -> list[float]:
-    taken = []
-    with open_session(server) as client:
-        ask(client)
-        for _ in range(rounds):
-            begun = time.perf_counter()
-            ask(client)
-            taken.append(time.perf_counter() - begun)
-    return taken
+    name: str
+    kind: str
+    open_session: Opener
+    ask: Asker | None = None
+    every: int = 1
+
+    def prepare(self, server: Server, stack: contextlib.ExitStack) -> Callable[[], socket.socket | None]:
+        """What is to be timed; it returns what is to be closed afterwards."""
+        if self.ask is None:
+            return partial(self.open_session, server)
+        client = stack.enter_context(self.open_session(server))
+        ask = partial(self.ask, client)
+        ask()
+        return ask
 
 
 def time_interrupt(server: Server, rounds: int) -> list[float]:
@@ -222,34 +228,66 @@ class Bench:
             except OSError as error:
                 return f"no answer ({type(error).__name__})"
 
-    def openings(self, state: str) -> Iterator[Row]:
-        for name, kind in OURS:
-            for how, opener in (("messages", open_messages), ("text", open_without_dump), ("text, dump", open_plain)):
-                rounds = self.rounds if opener is not open_plain else self.rounds // 10
-                yield f"{name}: {how}", self.measure(kind, state, lambda s, o=opener, n=rounds: time_opening(s, o, n))
-        for name, kind in RIVALS:
-            yield name, self.measure(kind, state, lambda s: time_opening(s, open_plain, self.rounds))
+    def time_in_turns(self, state: str, ways: list[Way]) -> list[Row]:
+        """Each in a process of its own, all in the same moments: a processor does not keep its speed for minutes."""
+        taken: dict[Way, list[float]] = {way: [] for way in ways}
+        failed: dict[Way, str] = {}
+        with contextlib.ExitStack() as stack:
+            functions = {}
+            for way in ways:
+                if way.kind == "rival" and self.arguments.rival is None:
+                    failed[way] = "no --rival given"
+                    continue
+                sys.stderr.write(f"{time.strftime('%H:%M:%S')} {way.kind} {state}\n")
+                try:
+                    functions[way] = way.prepare(stack.enter_context(Server(way.kind, state, self.arguments)), stack)
+                except OSError as error:
+                    failed[way] = f"no answer ({type(error).__name__})"
+            for number in range(self.rounds):
+                for way, function in functions.items():
+                    if way in failed or number % way.every:
+                        continue
+                    begun = time.perf_counter()
+                    try:
+                        opened = function()
+                    except OSError as error:
+                        failed[way] = f"no answer ({type(error).__name__})"
+                        continue
+                    taken[way].append(time.perf_counter() - begun)
+                    if opened is not None:
+                        opened.close()
+        return [(way.name, failed.get(way) or taken[way]) for way in ways]
 
-    def askings(self, state: str) -> Iterator[Row]:
+    def rows(self, state: str, ways: list[Way]) -> list[Row]:
+        """In turns, but for busy servers: these would share the processors."""
+        if state == "idle":
+            return self.time_in_turns(state, ways)
+        return [row for way in ways for row in self.time_in_turns(state, [way])]
+
+    def openings(self, state: str) -> list[Row]:
+        ways = []
         for name, kind in OURS:
-            for how, opener, ask in (
-                ("messages", open_messages, ask_message),
-                ("text", open_without_dump, ask_plain),
-            ):
-                yield (
-                    f"{name}: {how}",
-                    self.measure(kind, state, lambda s, o=opener, a=ask: time_asking(s, o, a, self.rounds)),
-                )
-        for name, kind in RIVALS:
-            yield name, self.measure(kind, state, lambda s: time_asking(s, open_plain, ask_plain, self.rounds))
+            ways.append(Way(f"{name}: messages", kind, open_messages))
+            ways.append(Way(f"{name}: text", kind, open_without_dump))
+            ways.append(Way(f"{name}: text, dump", kind, open_plain, every=10))
+        ways += [Way(name, kind, open_plain) for name, kind in RIVALS]
+        return self.rows(state, ways)
+
+    def askings(self, state: str) -> list[Row]:
+        ways = []
+        for name, kind in OURS:
+            ways.append(Way(f"{name}: messages", kind, open_messages, ask_message))
+            ways.append(Way(f"{name}: text", kind, open_without_dump, ask_plain))
+        ways += [Way(name, kind, open_plain, ask_plain) for name, kind in RIVALS]
+        return self.rows(state, ways)
 
     def report(self) -> Iterator[str]:
         yield f"- {platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} CPUs, "
         yield f"  Linux {platform.release()}, load average {os.getloadavg()[0]:.1f} at the start"
         yield f"- {self.rounds} rounds; the switch interval of the GIL is 5 ms, one wait for it"
         for state in ("idle", "busy"):
-            yield from table(f"Connect to prompt, {state}", list(self.openings(state)))
-            yield from table(f"One evaluation, there and back, {state}", list(self.askings(state)))
+            yield from table(f"Connect to prompt, {state}", self.openings(state))
+            yield from table(f"One evaluation, there and back, {state}", self.askings(state))
         interrupts = [
             (f"{name}, {state}", self.measure(kind, state, lambda s: time_interrupt(s, self.rounds // 10)))
             for name, kind in OURS
