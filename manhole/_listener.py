@@ -1,7 +1,4 @@
-"""Accepts clients on a real OS thread, which then serves the client and leaves the next one to a new thread.
-
-Were the new thread the client's, that would wait for one more switch of threads, up to 5 ms in a busy process.
-"""
+"""Accepts clients on a real OS thread, which starts a thread for each."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ EXIT_MILLISECONDS = 50
 
 
 class Listener:
-    """The accept thread of a manhole, one after another, and its sessions.
+    """The accept thread of a manhole and its sessions.
 
     :param bound: the listening socket, which the listener closes in the end.
     :param serving: what clients are served with.
@@ -56,7 +53,6 @@ class Listener:
         self._wake_read, self._wake_write = posix.pipe()
         self._thread = compat.OwnThread()
         self._is_paused = False
-        self._is_first = True  # of its threads
 
     def start(self, timeout: float) -> None:
         """Start the thread and return when it accepts.
@@ -100,13 +96,10 @@ class Listener:
     def _start_thread(self) -> None:
         self._ended.acquire(False)
         try:
-            self._start_successor()
+            self._thread = compat.start_thread(self._run, "manhole listener", self._idle_mask)
         except RuntimeError as error:
             self._ended.release()
             raise StartFailed(self._bound.path, str(error)) from error
-
-    def _start_successor(self) -> None:
-        self._thread = compat.start_thread(self._run, "manhole listener", self._idle_mask)
 
     def stop(self) -> None:
         """Remove the socket, disconnect all clients and wait for the threads, at most STOP_SECONDS in all.
@@ -145,67 +138,59 @@ class Listener:
         posix.close(self._wake_write)
 
     def _run(self) -> None:
-        session = self._listen()
-        if session is not None:
-            self._serve(session)
-
-    def _listen(self) -> Session | None:
-        """The first client, for whom this thread is from now on: another one listens. None: nobody does any more."""
-        session = None
         try:
             poll = compat.make_poll()
             poll.register(self._bound.socket.fileno(), select.POLLIN)
             poll.register(self._wake_read, select.POLLIN)
-            if self._is_first:
-                self._is_first = False
+            if self._running.locked():  # the first time
                 # Before start() returns: a thread that then waited for the GIL while uWSGI forks would leave the child
                 # waiting for it for ever (uwsgi#2387).
                 self._log("waiting for a connection")
                 self._running.release()
-            while session is None and self._wake_read not in dict(poll.poll()):
-                session = self._accept()
+            while self._wake_read not in dict(poll.poll()):
+                self._accept()
         except BaseException as error:  # noqa: BLE001 - our thread must not print a traceback into the application
             self._log(f"stopped listening: {type(error).__name__}: {error}")
         finally:
-            if session is None:
-                self._ended.release()
-        return session
+            self._ended.release()
 
-    def _accept(self) -> Session | None:
+    def _accept(self) -> None:
         try:
             session = accept(self._bound, self._serving)
         except (BlockingIOError, ConnectionAbortedError):
-            return None  # the client has left again
+            return  # the client has left again
         except OSError as error:
             self._log(f"cannot accept a client: {error.strerror}; trying again")
-            compat.poll_one(self._wake_read, select.POLLIN, RETRY_MILLISECONDS)
-            return None
+            self._wait_to_retry()
+            return
+
+        session.code_mask = self._code_mask
+
+        def serve() -> None:
+            session.ident = compat.get_ident()
+            try:
+                # Here and not before: what writes the audit log may take its time.
+                if session.admit(self._serving.has_room):
+                    session.serve(self._serving.handler(with_threads=True))
+            except BaseException as error:  # noqa: BLE001 - as in _run()
+                self._log(f"session failed: {type(error).__name__}: {error}")
+            finally:
+                if posix.getpid() != self._pid:
+                    # Code of the session has forked, and this is the child: nobody waits for the thread here, and
+                    # no other thread goes on.
+                    posix._exit(0)
+                compat.leave_thread()
+                self._serving.end(session)
+                session.finished.release()
+
         try:
-            self._start_successor()
+            compat.start_thread(serve, f"manhole session {session.number}", self._idle_mask)
         except RuntimeError as error:
             self._serving.end(session)
             session.refuse(f"no thread for a session: {error}")
-            return None
-        return session
 
-    def _serve(self, session: Session) -> None:
-        session.ident = compat.get_ident()
-        session.code_mask = self._code_mask
-        compat.own_threads[session.ident] = f"manhole session {session.number}"
-        try:
-            # Not before somebody else listens: what writes the audit log may take its time.
-            if session.admit(self._serving.has_room):
-                session.serve(self._serving.handler(with_threads=True))
-        except BaseException as error:  # noqa: BLE001 - as in _listen()
-            self._log(f"session failed: {type(error).__name__}: {error}")
-        finally:
-            if posix.getpid() != self._pid:
-                # Code of the session has forked, and this is the child: nobody waits for the thread here, and no
-                # other thread goes on.
-                posix._exit(0)
-            compat.leave_thread()
-            self._serving.end(session)
-            session.finished.release()
+    def _wait_to_retry(self) -> None:
+        compat.poll_one(self._wake_read, select.POLLIN, RETRY_MILLISECONDS)
 
 
 def accept(bound: BoundSocket, serving: Serving) -> Session:

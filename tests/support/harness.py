@@ -141,18 +141,22 @@ class Conversation:
     def read_until(self, end: bytes = PROMPT) -> str:
         """What comes before *end* at the end of what has come."""
         while not self.received.endswith(end):
-            data = self.socket.recv(65536)
-            assert data, f"closed after {self.received[-2000:]!r}"
-            self.received += data
+            self._receive()
         text, self.received = self.received[: -len(end)], b""
         return text.decode()
+
+    def _receive(self) -> None:
+        try:
+            data = self.socket.recv(65536)
+        except TimeoutError:
+            raise AssertionError(f"nothing more after {self.received[-2000:]!r}") from None
+        assert data, f"closed after {self.received[-2000:]!r}"
+        self.received += data
 
     def read_past(self, text: bytes) -> None:
         """Read until *text* has come, whatever has come before and after."""
         while text not in self.received:
-            data = self.socket.recv(65536)
-            assert data, f"closed after {self.received[-2000:]!r}"
-            self.received += data
+            self._receive()
 
     def ask(self, *lines: str) -> str:
         """Send *lines*, and what is answered before the next prompt."""
