@@ -200,7 +200,20 @@ def conversation(path: str) -> Iterator[Conversation]:
 
 
 def connect_by(patient: Patient, signum: int) -> Conversation:
-    """Send the signal and connect: the file is there a moment after that, and a moment before somebody listens.
+    """Send the signal and connect: the file is there a moment after that, and a moment before somebody listens."""
+    connected: list[Conversation] = []
+
+    def connect() -> bool:
+        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+            connected.append(patient.connect())
+        return bool(connected)
+
+    signal_until_true(patient.pid, signum, connect)
+    return connected[0]
+
+
+def signal_until_true(pid: int, signum: int, question: Callable[[], object]) -> None:
+    """Send the signal, and wait for what it does.
 
     Python may see a signal late that comes when the main thread is about to wait: between its last look for signals
     and the system call, which then does not end for it. About one in 10,000 that are sent at such a moment; any later
@@ -210,12 +223,12 @@ def connect_by(patient: Patient, signum: int) -> Conversation:
     again = 0.0
     while True:
         if time.monotonic() >= again:
-            patient.process.send_signal(signum)
+            os.kill(pid, signum)
             again = time.monotonic() + 1
-        try:
-            return patient.connect()
-        except (FileNotFoundError, ConnectionRefusedError):
-            assert time.monotonic() < deadline
+        if question():
+            return
+        assert time.monotonic() < deadline, "did not become true in time"
+        select.select([], [], [], 0.01)
 
 
 def wait_until_true(question: Any) -> None:
