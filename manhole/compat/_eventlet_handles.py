@@ -91,9 +91,16 @@ class _Handle:
 
     def spawn(self, run: Callable[[], object], context: Context | None) -> None:
         hub = self._hub()
-        if hub is not None:
+        if hub is None:
+            return
+        unit = sys.modules["eventlet.greenthread"].GreenThread(hub.greenlet)
+        try:
             # A child of the hub switches back to it, into the callback, when it waits or ends.
-            sys.modules["eventlet.greenthread"].GreenThread(hub.greenlet).switch(run, (), {})
+            unit.switch(run, (), {})
+        except BaseException as error:  # noqa: BLE001 - see below
+            # Of another greenlet, which *run* has had thrown into: such a one ends in the hub, wherever that is. It is
+            # reported as any other, and not to whoever listens here, for the hub would have done with that.
+            hub.schedule_call_global(0, _raise, error)
 
     def current_unit(self) -> Any:
         return sys.modules["greenlet"].getcurrent()
@@ -106,6 +113,10 @@ class _Handle:
         if hub is None or not self.is_at_rest() or waker_of(hub).has_woken:
             return ""
         return "it sleeps until its next timer or event, and cannot be woken from outside before it has come round once"
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 def _thread_that_waits_in(hub: Any) -> int | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from harness import RUNTIME
+from harness import RUNTIME, Patient
 
 Do = Callable[[str], Any]
 
@@ -68,6 +68,14 @@ def test_an_exception_is_raised_in_one_and_in_no_other(prepared: Do) -> None:
     assert prepared("answer = told") == [["one", "ValueError", ["from outside"]]]
     prepared("go.set(); runtime.sleep(0.01)")
     assert prepared("answer = told[1:]") == [["two", "ends"]]
+
+
+def test_what_one_does_not_catch_is_reported_as_always(prepared: Do, commanded: Patient) -> None:
+    prepared("answer = throw_from_a_thread(id(runtime.kept[0]), ValueError('from outside'))")
+    commanded.say("sys.stderr.flush(); os._exit(0)")
+    _code, _out, err = commanded.finish()
+    assert err.count("\nValueError: from outside\n") == 1
+    assert err.count("Traceback") == 1
 
 
 def test_one_is_ended(prepared: Do) -> None:
