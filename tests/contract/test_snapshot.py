@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from harness import RUNTIME, Conversation, Patient, conversation
+from harness import RUNTIME, Conversation, Patient, conversation, wait_until_true
 
 Do = Callable[[str], Any]
 
@@ -40,7 +40,14 @@ def start(state: str) -> Patient:
 def test_what_the_hub_does(state: str, expected: str) -> None:
     with start(state) as patient, conversation(patient.default_path) as client:
         hub = "kind, state, thread, samples, frame, unit, seconds".replace(", ", ", h.")
-        found = ask(client, f"[(h.{hub.replace('h.frame', 'h.frame and h.frame.function')}) for h in s.hubs]")
+        found: Any = None
+
+        def look() -> bool:
+            nonlocal found
+            found = ask(client, f"[(h.{hub.replace('h.frame', 'h.frame and h.frame.function')}) for h in s.hubs]")
+            return found[0][1] == expected
+
+        wait_until_true(look)  # it tells that it is in the state a moment before it is
         main = ask(client, "s.threads[0].ident")
         ((kind, told, thread, samples, function, unit, seconds),) = found
         assert (kind, told, thread, samples) == (RUNTIME, expected, main, 3)
