@@ -55,8 +55,8 @@ def find_asyncio_loop() -> compat.HubHandle | None:
 
 
 def find_hub_of(ident: int) -> compat.HubHandle | None:
-    """The hub of a thread, of the manhole's own too. From any thread; goes through all objects."""
-    handles = compat.find_hubs()
+    """The hub of greenlets of a thread, of the manhole's own too. From any thread; goes through all objects."""
+    handles = [handle for handle in compat.find_hubs() if not handle.has_tasks and handle.is_running()]
     threads = _threads_of(handles)
     return next((handle for handle in handles if threads[handle.ident] == ident), None)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from manhole.compat._contract import HubHandle
 from manhole.compat._frames import current_frames
+from manhole.compat._greenlets import greenlet_slots
 from manhole.compat._originals import get_ident
 from manhole.compat._safely import attributes_of, clean_name
 
@@ -59,7 +60,12 @@ class _Handle:
         return self._hub()
 
     def is_running(self) -> bool:
-        return self._thread in current_frames()
+        """One that was destroyed stays until it is collected, and its thread's ident may be another's by then."""
+        hub = self._hub()
+        if hub is None or _loop_of(hub) is None or self._thread not in current_frames():
+            return False
+        slots = greenlet_slots()
+        return slots is None or not slots.dead(hub)
 
     def is_current(self) -> bool:
         return self._thread == get_ident()

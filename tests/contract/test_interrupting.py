@@ -252,6 +252,15 @@ def test_code_that_waits_in_a_hub_of_the_session_s_own_thread_is_interrupted(cli
         assert client.ask("1 + 1") == "2\n"
 
 
+@pytest.mark.skipif(RUNTIME != "gevent", reason="gevent's hubs note the ident of their thread, which may be reused")
+def test_a_hub_that_was_destroyed_is_not_taken_for_that_of_a_later_thread(client: Conversation) -> None:
+    client.ask("import gevent; from gevent import hub; old = hub.Hub(default=False); old.destroy(destroy_loop=True)")
+    client.send(WAIT_IN_HUB[RUNTIME] + "\n")
+    client.read_past(b"in\n")
+    client.send(INTERRUPT)
+    client.read_past(b"KeyboardInterrupt\n>>> ")
+
+
 def test_code_that_awaits_is_interrupted_and_cleans_up(client: Conversation) -> None:
     """On a loop of the session's own, which waits in C."""
     code = (

@@ -40,7 +40,7 @@ def other_loop() -> None:
 
 
 async def main() -> None:
-    manhole.install(verbose=False)
+    manhole.install(verbose=False, start_timeout=30)
     kept.extend(asyncio.create_task(outer()) for _ in range(3))
     kept.append(asyncio.create_task(inner(), name="a name"))
     kept.append(asyncio.create_task(ends()))

@@ -10,7 +10,7 @@ import manhole
 
 if sys.argv[1] != "threads":
     runtime_of(sys.argv[1]).sleep(0)  # loads greenlet, without patching: the threads are to be real
-manhole.install(verbose=False)
+manhole.install(verbose=False, start_timeout=30)
 
 
 def build():

@@ -8,7 +8,7 @@ from _tell import tell
 
 import manhole
 
-manhole.install(verbose=False)
+manhole.install(verbose=False, start_timeout=30)
 if sys.argv[1] == "gevent":
     import gevent
 

@@ -155,7 +155,7 @@ def ready():
     tell("ready")
 
 
-manhole.install(verbose=False)
+manhole.install(verbose=False, start_timeout=30)
 state = sys.argv[2]
 if state != "asleep":
     runtime.spawn(listen)

@@ -102,7 +102,7 @@ async def main(ready):
     await ticking
 
 
-manhole.install(verbose=False, oneshot_on=int(sys.argv[1]) if sys.argv[1:] else None)
+manhole.install(verbose=False, start_timeout=30, oneshot_on=int(sys.argv[1]) if sys.argv[1:] else None)
 there = threading.Event()
 threading.Thread(target=lambda: asyncio.run(main(there.set)), name="other", daemon=True).start()
 there.wait()

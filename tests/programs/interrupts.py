@@ -75,6 +75,6 @@ while True:
     calls += 1
 tell(left_behind)
 manhole.release()
-manhole.install(verbose=False)
+manhole.install(verbose=False, start_timeout=30)
 tell(calls)
 runtime.sleep(3600)

@@ -20,7 +20,7 @@ import manhole
 runtime = runtime_of(sys.argv[1])
 poll = select.poll()  # the system's own, which is not there any more afterwards
 runtime.patch()
-manhole.install(verbose=False, max_sessions=200)
+manhole.install(verbose=False, start_timeout=30, max_sessions=200)
 worst = 0.0
 
 

@@ -6,6 +6,6 @@ import eventlet
 
 import manhole
 
-manhole.install(verbose=False)
+manhole.install(verbose=False, start_timeout=30)
 eventlet.monkey_patch()
 kept = logging

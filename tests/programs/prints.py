@@ -9,7 +9,7 @@ from _tell import tell
 import manhole
 
 runtime_of(sys.argv[1]).patch()
-manhole.install(verbose=False)
+manhole.install(verbose=False, start_timeout=30)
 kept = None
 commands = os.fdopen(os.dup(0))  # sys.stdin itself is under test
 tell("ready")

@@ -11,6 +11,6 @@ import manhole
 
 runtime_of(sys.argv[1]).patch()
 client = _socket.socket(_socket.AF_UNIX)
-manhole.install(verbose=False)
+manhole.install(verbose=False, start_timeout=30)
 client.connect(f"/tmp/manhole-{os.getpid()}")
 tell("connected")

@@ -17,7 +17,7 @@ import manhole
 name = sys.argv[1]
 runtime = runtime_of(name)
 runtime.patch()
-manhole.install(verbose=False)
+manhole.install(verbose=False, start_timeout=30)
 
 stopping = False
 locals_of_units = weakref.WeakSet()

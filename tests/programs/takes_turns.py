@@ -10,7 +10,7 @@ import manhole
 
 runtime = runtime_of(sys.argv[1])
 runtime.patch()
-manhole.install(verbose=False)
+manhole.install(verbose=False, start_timeout=30)
 
 
 def take_turns():

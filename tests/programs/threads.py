@@ -26,6 +26,6 @@ for thread in threads:
     started.acquire()
 _thread.start_new_thread(raw_body, ())
 started.acquire()
-manhole.install(verbose=False)
+manhole.install(verbose=False, start_timeout=30)
 tell("ready")
 stop.wait()

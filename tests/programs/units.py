@@ -11,7 +11,7 @@ import manhole
 name = sys.argv[1]
 runtime = runtime_of(name)
 runtime.patch()
-manhole.install(verbose=False)
+manhole.install(verbose=False, start_timeout=30)
 keep = []
 
 
