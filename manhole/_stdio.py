@@ -276,10 +276,10 @@ class Router:
 
     def _take_out(self) -> None:
         self._spawns.unwatch()
-        while self._swapped:
-            name, (original, ours) = self._swapped.popitem()
+        for name, (original, ours) in list(self._swapped.items()):
             if getattr(sys, name) is ours:  # else the application has replaced it meanwhile: its choice
                 setattr(sys, name, original)
+            self._swapped.pop(name, None)  # not before: a handler of the application may raise, or another thread fork
 
     def _swap(self, name: str, found: Any, ours: Any) -> None:
         self._swapped[name] = (found, ours)
